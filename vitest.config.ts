@@ -15,7 +15,7 @@ const never = ['**/node_modules/**', '**/dist/**', 'tests/browser/**', 'tests/pa
 const ofTheBuild =
   process.env.LOWRANK_QUICK === '1'
     ? [
-        'tests/{browserPage,playground,poolPage,reportPage,site,tabStorage}.test.ts',
+        'tests/{browserPage,playground*,poolPage,reportPage,site,tabStorage}.test.ts',
         'tests/{builtExample,interruptions,peakMemory,runtimes}.test.ts',
         'tests/faults/faults.test.ts',
         'scripts/sizes.test.mjs',

@@ -185,6 +185,36 @@ function inStorage<Result>(
   );
 }
 
+test('an adapter is kept, listed, read and removed, in a page and in a worker', { timeout: minutes }, async () => {
+  const page = await browser.page();
+  for (const where of [page, await workerOf(page)]) {
+    const found = await inStorage(where, async ({ openStorage }) => {
+      const storage = await openStorage();
+      const files = { 'adapter_config.json': '{"r": 8}', 'adapter_model.safetensors': new Uint8Array([1, 2, 3]) };
+      const kept = await storage.keepAdapter('mine/the first', files);
+      const [listed] = await storage.adapters();
+      const read = await storage.adapterFiles('mine/the first');
+      await storage.removeAdapter('mine/the first');
+      return {
+        kept,
+        listed,
+        names: Object.keys(read).sort(),
+        weights: [...(read['adapter_model.safetensors'] ?? [])],
+        left: await storage.adapters(),
+      };
+    });
+    const kept = { name: 'mine/the first', source: 'lowrank/adapters/mine%2Fthe%20first', bytes: 11 };
+    const names = ['adapter_config.json', 'adapter_model.safetensors'];
+    expect(found).toEqual({ kept, listed: kept, names, weights: [1, 2, 3], left: [] });
+    const none = { code: 'storage.none' };
+    const gone = await inStorage(where, async ({ openStorage }) =>
+      (await openStorage()).adapterFiles('mine/the first'),
+    );
+    expect(gone).toMatchObject(none);
+  }
+  await page.close();
+});
+
 test('a model before its download, kept from picked files, and gone again', { timeout: 5 * minutes }, async () => {
   const page = await browser.page();
   const worker = await workerOf(page);

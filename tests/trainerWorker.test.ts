@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { fineTune, holdState, isLowrankError, loadModel, LowrankError } from 'lowrank';
 import type { MethodFiles, ModelFiles, RunState } from 'lowrank';
 import type { RemoteFineTuneOptions, RemoteModel, Trainer } from 'lowrank/worker';
+import { checkFit } from 'lowrank/storage';
 import { startTrainer } from 'lowrank/worker';
 import { pauseTraining } from '../docs/snippets/pauseTraining';
 import { root } from '../scripts/lib/paths.mjs';
@@ -30,6 +31,16 @@ beforeAll(async () => {
 afterAll(() => {
   trainer.dispose();
   thread[Symbol.dispose]();
+});
+
+test('the worker has the storage, and says what a run would cost', async () => {
+  const storage = await trainer.openStorage();
+  expect(await storage.runFolder('first')).toBe('lowrank/runs/first');
+  await expect(storage.runFolder('../first')).rejects.toMatchObject({ code: 'files.unsafeName' });
+  const options = { device: 'cpu', batchSize: 2, maxLength: 32 } as const;
+  const fit = await trainer.checkFit(folder, options);
+  expect(fit).toEqual(await checkFit(folder, options));
+  expect(fit).toMatchObject({ fits: true, downloadBytes: 0 });
 });
 
 test('the worker trains, evaluates, writes and saves as this thread does', async () => {

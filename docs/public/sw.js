@@ -93,7 +93,11 @@ function guarded(response, request) {
   const headers = new Headers(response.headers);
   for (const [name, value] of Object.entries(isolation)) headers.set(name, value);
   if (request.destination === 'worker')
-    headers.set('Content-Security-Policy', `connect-src 'self' blob: data: ${modelHosts}`);
+    headers.set(
+      'Content-Security-Policy',
+      `default-src 'self' blob: data:; script-src 'self' 'wasm-unsafe-eval' blob:; ` +
+        `connect-src 'self' blob: data: ${modelHosts}`,
+    );
   const { status, statusText } = response;
   return new Response([101, 204, 205, 304].includes(status) ? null : response.body, { status, statusText, headers });
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 
 /** What a test does to the server while it runs. */
 export interface Mischief {
@@ -37,16 +38,22 @@ export const gitBlob = (bytes: Uint8Array): string =>
  * answers: its API, small files from the repository, safetensors by a redirect to a store (`/store/…`). The same files
  * lie below `/plain/` as on any web server.
  */
-export async function hubServer(given: Readonly<Record<string, Uint8Array>>, named = repo): Promise<HubServer> {
+export async function hubServer(
+  given: Readonly<Record<string, Uint8Array>>,
+  named = repo,
+  tls?: { readonly key: string; readonly cert: string },
+): Promise<HubServer> {
   const files = new Map(Object.entries(given));
   const requests: string[] = [];
   const tokens = new Set<string | undefined>();
   const mischief: Mischief = { cut: new Map(), flip: new Map(), refuse: undefined, noRanges: false, lie: undefined };
   const hub: Hub = Object.assign(mischief, { files, requests, tokens, repository: named });
-  const server = createServer((request, response) => answer(request, response, hub));
+  const listener = (request: IncomingMessage, response: ServerResponse): void => answer(request, response, hub);
+  const server = tls === undefined ? createServer(listener) : createSecureServer(tls, listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
-  const url = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const url = `http${tls === undefined ? '' : 's'}://127.0.0.1:${port}`;
   return Object.assign(hub, {
     url,
     async [Symbol.asyncDispose]() {

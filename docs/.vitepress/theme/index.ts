@@ -7,5 +7,7 @@ import './style.css';
 export default {
   extends: DefaultTheme,
   Layout,
-  enhanceApp: ({ app }) => app.component('Picture', Picture),
+  enhanceApp({ app }) {
+    app.component('Picture', Picture);
+  },
 } satisfies Theme;

@@ -57,12 +57,13 @@ export interface WriteRequest {
 }
 
 /**
- * A model on a device with its adapters, and what the page does with them, one thing after another: the model writes
- * nothing while it is being trained, but for the samples of the training itself.
+ * A model on a device with its adapters, and what the page does with them, one thing after another. While it is
+ * trained, it writes between two steps, with the weights of exactly that step.
  */
 export class Session {
   readonly #attached = new Set<string>();
   #active = '';
+  #isTraining = false;
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -110,6 +111,7 @@ export class Session {
     return this.#inTurn(async () => {
       await this.#use([]);
       const { settings, train, held, resumeFrom } = request;
+      this.#isTraining = true;
       const run = await this.trainer.fineTune(this.model, {
         data: train,
         ...(held.length === 0 ? {} : { evalData: held, evaluateEvery: settings.evaluateEvery }),
@@ -133,7 +135,7 @@ export class Session {
       const files = (await run.files()) as AdapterFiles;
       await run.remove();
       return { files, steps: run.steps, finished: !run.interrupted };
-    });
+    }).finally(() => (this.#isTraining = false));
   }
 
   async attach(id: string, files: AdapterFiles): Promise<void> {
@@ -152,13 +154,22 @@ export class Session {
     });
   }
 
-  /** Writes after a prompt or answers a chat, with these adapters and no others. */
+  /** Whether what is written comes from the adapter that is being trained. */
+  get isTraining(): boolean {
+    return this.#isTraining;
+  }
+
+  /** Writes after a prompt or answers a chat, with these adapters and no others; in a training, with its own alone. */
   write(request: WriteRequest): Promise<void> {
     const { prompt, adapters, settings, onPiece, signal } = request;
+    const say = async (): Promise<void> => {
+      for await (const piece of this.#pieces(prompt, settings, signal)) onPiece(piece);
+    };
+    if (this.#isTraining) return say();
     return this.#inTurn(async () => {
       if (signal.aborted) return;
       await this.#use(adapters);
-      for await (const piece of this.#pieces(prompt, settings, signal)) onPiece(piece);
+      await say();
     });
   }
 

@@ -7,6 +7,11 @@ import type { Keep } from './keep';
 import type { ModelDesk } from './modelDesk';
 import type { Shared } from './shared';
 
+/** What is kept of an adapter beside its files. */
+interface KeptAdapter extends Omit<Adapter, 'files'> {
+  readonly files: AdapterFiles | undefined;
+}
+
 /** The adapters that the page has, trained here or brought along. */
 export class AdapterShelf {
   readonly list = reactive<Adapter[]>([]);
@@ -25,7 +30,7 @@ export class AdapterShelf {
     const id = `adapter${Date.now().toString(36)}${this.list.length}`;
     await this.model.current()?.attach(id, files);
     this.list.push(adapterOf(files, { ...about, id }));
-    await this.keep();
+    await this.store(id, files);
   }
 
   /** @throws where the files are no adapter, or one that does not fit the model that is loaded */
@@ -39,6 +44,7 @@ export class AdapterShelf {
     await this.model.current()?.detach(adapter.id);
     this.list.splice(this.list.indexOf(adapter), 1);
     await this.keep();
+    await this.page.storage().then((storage) => storage?.removeAdapter(adapter.id));
   }
 
   /** Those that are switched on, with their strengths. */
@@ -46,9 +52,16 @@ export class AdapterShelf {
     return this.list.filter(({ isOn }) => isOn).map(({ id, strength }) => ({ id, strength }));
   }
 
+  /** Their names, as a person reads them. */
+  activeText(): string {
+    const on = this.list.filter(({ isOn }) => isOn);
+    if (on.length === 0) return 'No adapter is on';
+    return on.map(({ name, strength }) => (strength === 1 ? name : `${name} × ${strength}`)).join(' + ');
+  }
+
   async open(kept: Keep): Promise<void> {
-    for (const adapter of (await kept.get<Adapter[]>('adapters').catch(() => undefined)) ?? [])
-      this.list.push({ ...adapter, files: markRaw(adapter.files) });
+    for (const adapter of (await kept.get<KeptAdapter[]>('adapters').catch(() => undefined)) ?? [])
+      await this.page.attempt('adapters', `${adapter.name} cannot be read`, () => this.fetch(adapter));
     let waiting: ReturnType<typeof setTimeout> | undefined;
     watch(
       () => this.list.map(({ name, isOn, strength }) => [name, isOn, strength].join()).join('\n'),
@@ -57,6 +70,21 @@ export class AdapterShelf {
         waiting = setTimeout(() => void this.keep(), 500);
       },
     );
+  }
+
+  /** From the storage; an earlier version of the page had the files themselves in its database. */
+  private async fetch({ files: old, ...adapter }: KeptAdapter): Promise<void> {
+    const files = old ?? (await (await this.page.storage())?.adapterFiles(adapter.id));
+    if (files === undefined) return;
+    this.list.push({ ...adapter, files: markRaw(files) });
+    if (old !== undefined) await this.store(adapter.id, old);
+  }
+
+  private async store(id: string, files: AdapterFiles): Promise<void> {
+    const isKept = await this.page.attempt('page', 'The adapter cannot be kept', async () =>
+      (await this.page.storage())?.keepAdapter(id, files),
+    );
+    if (isKept) await this.keep();
   }
 
   /** An adapter of another model stays on the shelf, and out of this one. */
@@ -74,7 +102,7 @@ export class AdapterShelf {
   private keep(): Promise<void> {
     return this.page.keep(
       'adapters',
-      this.list.map((adapter) => ({ ...adapter })),
+      this.list.map((adapter): KeptAdapter => ({ ...adapter, files: undefined })),
     );
   }
 }

@@ -16,6 +16,12 @@ export function countText(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
 }
 
+/** 256000 → 0.26 million, 134515008 → 135 million */
+export function millionsText(value: number): string {
+  const millions = value / 1e6;
+  return `${millions < 10 ? Number(millions.toPrecision(2)) : countText(millions)} million`;
+}
+
 /** A loss with as many digits as tell something: 2.31, 0.0123. */
 export function lossText(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return '–';

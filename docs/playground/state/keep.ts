@@ -1,4 +1,8 @@
-/** A place where the page keeps what it has between visits: plain data by name, in the browser's own database. */
+/**
+ * A place where the page keeps what it is at between visits: settings, rows, and a run with the state to go on from,
+ * which replaces the one before in one transaction. Plain data by name, in the browser's own database. Models and
+ * adapters are in `lowrank/storage`.
+ */
 export interface Keep {
   get<T>(name: string): Promise<T | undefined>;
   set(name: string, value: unknown): Promise<void>;

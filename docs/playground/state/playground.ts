@@ -1,5 +1,7 @@
+import type { RemoteStorage } from 'lowrank/worker';
 import type { InjectionKey } from 'vue';
 import { computed, reactive, ref, shallowRef, watch } from 'vue';
+import { pageStorage } from '../engine/storage';
 import { AdapterShelf } from './adapterShelf';
 import type { Example } from './examples';
 import { examples } from './examples';
@@ -18,6 +20,8 @@ import type { Place, Shared } from './shared';
 import { Writing } from './writing';
 
 export const playgroundKey: InjectionKey<Playground> = Symbol('playground');
+
+const forgets = 'This window keeps nothing: a reload begins anew. Export what you want to keep.';
 
 interface KeptPage {
   readonly settings: Settings;
@@ -40,12 +44,11 @@ export class Playground implements Shared {
   readonly model = new ModelDesk(this);
   readonly adapters = new AdapterShelf(this, this.model);
   readonly run = new RunDesk(this, { split: this.split, model: this.model, adapters: this.adapters });
-  readonly writing = new Writing(this, this.model, this.adapters);
+  readonly writing = new Writing(this, this.model, this.adapters, () => this.run.nowText());
   private kept: Keep | undefined;
 
   /** Shows what an earlier visit left, or what a link says, or the first example. */
   async open(): Promise<void> {
-    const forgets = 'This window keeps nothing: a reload begins anew. Export what you want to keep.';
     this.kept = await openKeep(() => this.notice(forgets));
     const linked = fromFragment(location.hash);
     const page = await this.kept.get<KeptPage>('page').catch(() => undefined);
@@ -89,6 +92,12 @@ export class Playground implements Shared {
 
   notice(text: string): void {
     if (!this.notices.value.includes(text)) this.notices.value = [...this.notices.value, text];
+  }
+
+  async storage(): Promise<RemoteStorage | undefined> {
+    const storage = await pageStorage();
+    if (storage === undefined) this.notice(forgets);
+    return storage;
   }
 
   async keep(name: string, value: unknown): Promise<void> {

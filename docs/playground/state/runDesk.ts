@@ -108,6 +108,11 @@ export class RunDesk {
     else this.end('stop');
   }
 
+  /** What the adapter is that is being trained. */
+  nowText(): string {
+    return `${this.view.name}, step ${this.view.step}`;
+  }
+
   /** Forgets a paused run. */
   async discard(): Promise<void> {
     this.forget();

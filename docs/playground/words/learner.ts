@@ -1,7 +1,8 @@
-import type { RemoteModel, RemoteRun, Trainer } from 'lowrank/worker';
+import type { RemoteModel, RemoteRun, RemoteStorage, Trainer } from 'lowrank/worker';
 import { ref } from 'vue';
 import { bundledFiles } from '../engine/bundledModel';
 import { startEngine } from '../engine/engine';
+import { storageOf } from '../engine/storage';
 import type { AdapterFiles } from '../engine/session';
 import type { Fault } from '../state/faults';
 import { faultOf } from '../state/faults';
@@ -9,12 +10,16 @@ import type { Keep } from '../state/keep';
 import { openKeep } from '../state/keep';
 import { askedOf, suggestion, wholeOf } from './typing';
 
-/** What is kept between visits. */
+/** What is kept between visits beside the adapter's files. */
 interface Kept {
   readonly text: string;
   readonly learned: readonly string[];
-  readonly files: AdapterFiles | undefined;
+  /** An earlier version of the page had the files themselves in its database. */
+  readonly files?: AdapterFiles | undefined;
 }
+
+/** Of the adapter in the storage. */
+const adapterName = 'words';
 
 const stepsAtOnce = 160;
 /** New sentences are learned a moment after they are typed. */
@@ -31,6 +36,7 @@ export class Learner {
   readonly fault = ref<Fault>();
   readonly steps = stepsAtOnce;
   private kept: Keep | undefined;
+  private storage: RemoteStorage | undefined;
   private text = '';
   private files: AdapterFiles | undefined;
   private trainer: Trainer | undefined;
@@ -43,10 +49,15 @@ export class Learner {
   async open(): Promise<string> {
     this.kept = await openKeep(() => undefined);
     const kept = await this.kept.get<Kept>('words').catch(() => undefined);
-    [this.text, this.learned.value, this.files] = [kept?.text ?? '', kept?.learned ?? [], kept?.files];
+    [this.text, this.learned.value] = [kept?.text ?? '', kept?.learned ?? []];
     await this.attempt(async () => {
       this.state.value = 'loading';
       this.trainer = await startEngine();
+      this.storage = await storageOf(this.trainer);
+      if (this.learned.value.length > 0)
+        this.files = kept?.files ?? (await this.storage?.adapterFiles(adapterName).catch(() => undefined));
+      // The browser may have evicted it: the text is learned anew.
+      if (this.files === undefined) this.learned.value = [];
       this.model = await this.trainer.loadModel(await bundledFiles(new AbortController().signal), { device: 'auto' });
       if (this.files !== undefined) await this.model.loadAdapter(asFiles(this.files));
       this.state.value = 'ready';
@@ -91,6 +102,7 @@ export class Learner {
       await this.takeOut();
       [this.text, this.learned.value, this.files, this.loss.value] = ['', [], undefined, undefined];
       await this.keep();
+      await this.storage?.removeAdapter(adapterName).catch(() => undefined);
     });
   }
 
@@ -122,6 +134,7 @@ export class Learner {
       });
       this.files = (await this.run.files()) as AdapterFiles;
       this.learned.value = sentences;
+      await this.storage?.keepAdapter(adapterName, this.files);
       await this.keep();
     });
     if (this.model !== undefined) this.state.value = 'ready';
@@ -135,7 +148,7 @@ export class Learner {
   }
 
   private async keep(): Promise<void> {
-    const kept: Kept = { text: this.text, learned: [...this.learned.value], files: this.files };
+    const kept: Kept = { text: this.text, learned: [...this.learned.value] };
     await this.kept?.set('words', kept);
   }
 

@@ -9,6 +9,7 @@ export type {
   RemoteLoadOptions,
   RemoteModel,
   RemoteRun,
+  RemoteStorage,
   Trainer,
 } from '../worker/remote.js';
 export { watchTrainer } from '../worker/watchTrainer.js';

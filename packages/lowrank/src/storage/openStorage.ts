@@ -1,7 +1,10 @@
 import { ownDisk } from '@lowrank/files';
 import type { ModelSource } from '../front/modelSource.js';
+import type { MethodFiles } from '@lowrank/methods';
 import type { StorageState } from './storageState.js';
 import { persistStorage, storageState } from './storageState.js';
+import type { StoredAdapter } from './storedAdapters.js';
+import { adapterFiles, keepAdapter, removeStoredAdapter, storedAdapters } from './storedAdapters.js';
 import { listJson, readJson, removeJson, writeJson } from './storedJson.js';
 import type { KeepModelOptions, StoredModel } from './storedModels.js';
 import { keepModel, removeStoredModel, storedModels } from './storedModels.js';
@@ -39,6 +42,18 @@ export interface LowrankStorage {
   /** @throws LowrankError `storage.none`, `storage.used` */
   removeModel(name: string): Promise<void>;
 
+  /**
+   * Keeps an adapter's files, as `run.files()` gives them; `source` is what `loadAdapter` takes.
+   *
+   * @throws LowrankError `storage.quota`
+   */
+  keepAdapter(name: string, files: MethodFiles): Promise<StoredAdapter>;
+  adapters(): Promise<StoredAdapter[]>;
+  /** @throws LowrankError `storage.none` */
+  adapterFiles(name: string): Promise<Record<string, Uint8Array>>;
+  /** @throws LowrankError `storage.none` */
+  removeAdapter(name: string): Promise<void>;
+
   /** A small value of the page's own. @throws LowrankError `storage.quota` */
   writeJson(name: string, value: unknown): Promise<void>;
   /** Undefined where there is none. @throws LowrankError `storage.damaged` */
@@ -68,6 +83,10 @@ export async function openStorage(): Promise<LowrankStorage> {
     keepModel,
     models: storedModels,
     removeModel: removeStoredModel,
+    keepAdapter,
+    adapters: storedAdapters,
+    adapterFiles,
+    removeAdapter: removeStoredAdapter,
     writeJson,
     readJson,
     removeJson,

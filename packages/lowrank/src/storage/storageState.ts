@@ -1,4 +1,4 @@
-import { modelsFolder, runsFolder, settingsFolder } from './places.js';
+import { adaptersFolder, modelsFolder, runsFolder, settingsFolder } from './places.js';
 import { treeSize } from './treeSize.js';
 
 /** Something that a person may want to know before it costs a run. */
@@ -69,6 +69,6 @@ function managerOf(): (Omit<StorageManager, 'persist'> & { persist?(): Promise<b
 
 async function ownSize(): Promise<number> {
   let bytes = 0;
-  for (const folder of [modelsFolder, runsFolder, settingsFolder]) bytes += await treeSize(folder);
+  for (const folder of [modelsFolder, runsFolder, adaptersFolder, settingsFolder]) bytes += await treeSize(folder);
   return bytes;
 }

@@ -1,6 +1,13 @@
 import type { ModelSource } from '../front/modelSource.js';
 import type { ChatReplyOptions, GenerateOptions } from '../front/model.js';
-import type { PlainCalls, RemoteFineTuneOptions, RemoteLoadOptions, RemoteModel, RemoteRun } from './remote.js';
+import type {
+  PlainCalls,
+  RemoteFineTuneOptions,
+  RemoteLoadOptions,
+  RemoteModel,
+  RemoteRun,
+  Trainer,
+} from './remote.js';
 import type { ChatMessage } from '@lowrank/data';
 
 // What the worker offers the page over the channel; the page makes a Trainer of it.
@@ -25,7 +32,7 @@ export interface OfferedModel extends Omit<RemoteModel, 'generate' | 'chat'> {
 }
 
 /** What the worker offers, as it sees it. */
-export interface Offered extends PlainCalls {
+export interface Offered extends PlainCalls, Pick<Trainer, 'openStorage' | 'checkFit'> {
   readonly loadModel: (source: ModelSource, options: RemoteLoadOptions) => Promise<OfferedModel>;
   /** Holds a Web Lock for as long as the worker lives; resolves when it has it. */
   readonly holdLock: (name: string) => Promise<void>;

@@ -7,6 +7,8 @@ import type { Model } from '../front/model.js';
 import type { ModelSource } from '../front/modelSource.js';
 import type { Run } from '../front/run.js';
 import type { TextPieces } from '../front/textPieces.js';
+import type { Fit, FitOptions } from '../storage/checkFit.js';
+import type { LowrankStorage } from '../storage/openStorage.js';
 
 // The types of what runs in the worker derive from those of the front door: a call that is added there is missing here
 // when this is compiled, in the worker (modelCalls.ts) and on the page (remoteModel.ts) alike.
@@ -90,12 +92,19 @@ interface FrontDoor {
 /** The calls of the front door that take and give plain data, and cross as they are. */
 export type PlainCalls = Remote<Omit<FrontDoor, 'loadModel' | 'fineTune'>>;
 
+/** The storage of this origin through a worker, so that none of it is part of the page. */
+export type RemoteStorage = Remote<LowrankStorage>;
+
 /** The front door through a worker. {@link startTrainer} makes it. */
 export interface Trainer extends PlainCalls {
   /** As {@link loadModel}: onto a device of the worker's, which the page's frames do not wait for. */
   loadModel(source: ModelSource, options?: RemoteLoadOptions): Promise<RemoteModel>;
   /** As {@link fineTune}, and can be paused. */
   fineTune(model: RemoteModel, options: RemoteFineTuneOptions): RemoteFineTuning;
+  /** `openStorage` of `lowrank/storage`. @throws LowrankError `storage.unavailable` */
+  openStorage(): Promise<RemoteStorage>;
+  /** `checkFit` of `lowrank/storage`. */
+  checkFit(source: ModelSource, options?: FitOptions): Promise<Fit>;
   /** Resolves when the worker is gone: with the error that every call got, or undefined after {@link dispose}. */
   readonly closed: Promise<LowrankError | undefined>;
   /** Ends the worker, and with it frees models, runs and the device. Calls that wait are rejected: `worker.closed`. */

@@ -1,6 +1,7 @@
 import { loadModel } from '../front/loadModel.js';
 import { coalesced } from './backPressure.js';
 import { Channel } from './channel.js';
+import { given } from './given.js';
 import { modelCalls } from './modelCalls.js';
 import type { Offered } from './offered.js';
 import type { Port } from './port.js';
@@ -19,6 +20,16 @@ export function serve(port: Port): void {
       await Promise.all([progress.settle(), ...told]);
       return modelCalls(model);
     },
+    async openStorage() {
+      const { openStorage } = await import('../storage/openStorage.js');
+      const storage = await openStorage();
+      return {
+        ...storage,
+        runFolder: async (id) => storage.runFolder(id),
+        adapterFiles: (name) => given(storage.adapterFiles(name)),
+      };
+    },
+    checkFit: async (...asked) => (await import('../storage/checkFit.js')).checkFit(...asked),
     holdLock: (name) =>
       new Promise((held) => {
         navigator.locks.request(name, () => (held(), new Promise(() => undefined))).catch(() => undefined);
