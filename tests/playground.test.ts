@@ -178,5 +178,5 @@ test(
     expect(problems).toEqual([]);
     await context.close();
   },
-  2 * minute,
+  4 * minute,
 );

@@ -131,5 +131,5 @@ test(
     expect(await faultsOfAccess(again)).toEqual([]);
     await context.close();
   },
-  3 * minute,
+  4 * minute,
 );

@@ -110,7 +110,7 @@ test(
     expect(again).toMatch(/arr/);
     await context.close();
   },
-  2 * minute,
+  4 * minute,
 );
 
 test(
@@ -142,5 +142,5 @@ test(
     expect(problems).toEqual([]);
     await context.close();
   },
-  2 * minute,
+  4 * minute,
 );

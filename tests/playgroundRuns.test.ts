@@ -102,7 +102,7 @@ test(
     expect(problems).toEqual([]);
     await context.close();
   },
-  3 * minute,
+  5 * minute,
 );
 
 const small = { Steps: '25', 'Learning rate': '0.006', 'Rows a step': '4', 'Held out, %': '0', 'Prompt to watch': '' };
@@ -157,7 +157,7 @@ test(
     expect(problems).toEqual([]);
     await context.close();
   },
-  2 * minute,
+  4 * minute,
 );
 
 /** What `lowrank eval` says of an adapter or a model in a zip, over rows. */

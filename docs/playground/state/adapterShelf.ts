@@ -44,7 +44,8 @@ export class AdapterShelf {
     await this.model.current()?.detach(adapter.id);
     this.list.splice(this.list.indexOf(adapter), 1);
     await this.keep();
-    await this.page.storage().then((storage) => storage?.removeAdapter(adapter.id));
+    // One that did not fit into the storage is not there.
+    await this.page.storage().then((storage) => storage?.removeAdapter(adapter.id).catch(() => undefined));
   }
 
   /** Those that are switched on, with their strengths. */
