@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { expect, inject, test } from 'vitest';
 import { root } from '../../scripts/lib/paths.mjs';
+import { findVulkanDriver } from '../../scripts/lib/vulkanDriver.mjs';
 import { trainedIn, trainedInNode } from './trained';
 import type { Runtime } from './trained';
 
 // The packed packages in an empty project, as an ES module and by `require`, in every release line of Node that is
-// supported, in Deno and in Bun: the same losses and the same text.
+// supported, in Deno and in Bun: the same losses and the same text; in Deno on WebGPU too.
 const tools = inject('tools');
 const project = inject('project');
 
@@ -32,9 +33,21 @@ const runs = [
 
 test.each(runs)('%s, by %s', (_, form, runtime) => {
   const expected = trainedInNode(project);
-  const trained = trainedIn(runtime, project, form);
+  const trained = trainedIn(runtime, project, { form });
   expect(expected.losses).toHaveLength(4);
   expect(expected.losses.at(-1)).toBeLessThan(expected.losses[0] ?? 0);
   expect(trained.text).toBe(expected.text);
   trained.losses.forEach((loss, at) => expect(loss).toBeCloseTo(expected.losses[at] ?? NaN, 4));
 });
+
+test('Deno on its own WebGPU: wgpu, and naga for the kernels, on lavapipe', async () => {
+  const { VK_DRIVER_FILES: _, ...own } = process.env;
+  const { env } = await findVulkanDriver({ ...own, LOWRANK_VK: 'lavapipe' });
+  const [program, ...args] = others['deno'] ?? ['deno'];
+  const runtime: Runtime = [program, ...args, '--unstable-webgpu'];
+  const expected = trainedInNode(project);
+  const trained = trainedIn(runtime, project, { device: 'webgpu', env });
+  expect(trained.text).toBe(expected.text);
+  expect(trained.losses).toHaveLength(4);
+  trained.losses.forEach((loss, at) => expect(loss).toBeCloseTo(expected.losses[at] ?? NaN, 4));
+}, 240_000);
