@@ -55,10 +55,10 @@ test.each([
   expect(ran.stderr).toMatch(message);
 });
 
-test('plan counts a byte for each number of the tables', async () => {
+test('plan counts a byte for each number of the tables, and 1B trains within a gigabyte', async () => {
   const plan = async (...flags: string[]): Promise<PlanReport> => {
-    const args = ['plan', '--config', 'Llama-3.2-1B', '--method', 'qlora', '--max-length', '64', '--json'];
-    const [report] = (await runCli([...args, ...flags])).json<PlanReport>();
+    const args = ['plan', '--config', 'Llama-3.2-1B', '--method', 'qlora', '--r', '16', '--max-length', '512'];
+    const [report] = (await runCli([...args, '--checkpointing', '--json', ...flags])).json<PlanReport>();
     if (report === undefined) throw new TypeError('no plan');
     return report;
   };
@@ -67,4 +67,5 @@ test('plan counts a byte for each number of the tables', async () => {
   expect(dense.bytes.weights - codes.bytes.weights).toBe(2 * rows * width);
   expect(codes.bytes.quantized - dense.bytes.quantized).toBe(rows * (width + 4));
   expect(codes.quantize_embeddings).toBe(true);
+  expect((await plan('--quantize-embeddings', '--double-quantization')).bytes.peak).toBeLessThan(1e9);
 });
