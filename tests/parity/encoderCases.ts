@@ -76,7 +76,7 @@ export async function openEncoderGolden(name: string): Promise<Golden> {
 /** Rows each in a sequence of its own, padded; or all in one. */
 export function layOut(
   { rows, width, kind }: Golden,
-  { packed, reads }: { readonly packed: boolean; readonly reads: 'first' | 'last' | 'mean' | 'each' },
+  { packed, reads }: { readonly packed: boolean; readonly reads: TaskModel['head']['reads'] },
 ): TaskBatch & { readonly labels: Tensor } {
   const total = rows.reduce((sum, { ids }) => sum + ids.length, 0);
   const shape = packed ? [1, total] : [rows.length, width];
@@ -227,7 +227,7 @@ export async function expectEncoderParity(backend: Backend, name: string): Promi
   model.dispose();
 }
 
-function pathOfKey(key: string): string {
+export function pathOfKey(key: string): string {
   return key.replace(/^grad\.base_model\.model\./, '').replace(/\.(lora_[AB])\.weight$/, '.$1');
 }
 
@@ -268,7 +268,7 @@ export async function expectEncoderWeightGradients(backend: Backend, name: strin
   model.dispose();
 }
 
-function expectClose(got: Float32Array | undefined, want: Float32Array, where: string): void {
+export function expectClose(got: Float32Array | undefined, want: Float32Array, where: string): void {
   expect([where, got?.length]).toEqual([where, want.length]);
   const worst = want.reduce(
     (top, value, at) => (Number.isNaN(value) ? top : Math.max(top, Math.abs((got?.[at] ?? NaN) - value))),
@@ -278,7 +278,7 @@ function expectClose(got: Float32Array | undefined, want: Float32Array, where: s
 }
 
 /** Within 1e-3 as a whole, and no element further off than that share of the largest; noise alone where all is tiny. */
-function expectGradient(got: Float32Array | undefined, want: Float32Array, where: string): void {
+export function expectGradient(got: Float32Array | undefined, want: Float32Array, where: string): void {
   expect([where, got?.length]).toEqual([where, want.length]);
   const errors = want.map((value, at) => Math.abs((got?.[at] ?? NaN) - value));
   const largest = (values: Float32Array): number => values.reduce((top, value) => Math.max(top, Math.abs(value)), 0);

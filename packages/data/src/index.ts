@@ -54,11 +54,15 @@ export { evaluationRowBatches, largestRowBatches, rowBatches, trainingRowBatches
 export type { RowKind, RowReading } from './rowForms.js';
 export { describeForms } from './rowForms.js';
 export type { RowSource } from './rowSource.js';
+export { decodeImage } from './images/decodeImage.js';
+export { ImageProcessor } from './images/imageProcessor.js';
+export type { ModelImage } from './images/imageProcessor.js';
+export type { Pixels } from './images/numeric/resample.js';
 export { rowSourceName } from './rowSource.js';
 export type { RowSampler, SamplerOptions, SamplerState } from './sampler.js';
 export { createSampler } from './sampler.js';
 export type { Split } from './sources/splitFiles.js';
-export { splitsOf } from './sources/splitFiles.js';
+export { splitsOf } from './sources/splitsOf.js';
 export type { RowFindings } from './rowTally.js';
 export { RowTally } from './rowTally.js';
 export type { LengthStatistics, RowStatistics } from './statistics.js';

@@ -1,5 +1,6 @@
 import { LowrankError } from '@lowrank/errors';
-import { openSource } from './sources/byteSource.js';
+import { imageFolderRows } from './images/imageFolder.js';
+import { isAddress, openSource } from './sources/byteSource.js';
 import { openFile, recordValues } from './sources/records.js';
 import type { OpenedFile } from './sources/records.js';
 import type { SourceOptions, RowSource } from './rowSource.js';
@@ -55,16 +56,34 @@ export async function recordsOf(source: RowSource, options: SourceOptions = {}):
   const rows: RecordRow[] = [];
   if (Array.isArray(source))
     source.forEach((value, at) => rows.push({ values: objectOf(value, `${name}, row ${at + 1}`), line: at + 1, name }));
-  else {
-    const files = await openRows(source as Exclude<RowSource, readonly object[]>, options);
-    try {
-      for (const file of files) for await (const row of rowsOfFile(file, file.name)) rows.push(row);
-    } finally {
-      for (const file of files) await file.source.close();
-    }
-  }
+  else if (typeof source === 'string' && (await isFolder(source)))
+    rows.push(...((await imageFolderRows(source, options.split)) ?? (await rowsOfFiles(source, options))));
+  else rows.push(...(await rowsOfFiles(source as Exclude<RowSource, readonly object[]>, options)));
   if (rows.length > 0) return rows;
   throw new LowrankError({ code: 'data.empty', what: name, expected: 'at least one row', got: 'none' });
+}
+
+async function rowsOfFiles(
+  source: Exclude<RowSource, readonly object[]>,
+  options: SourceOptions,
+): Promise<RecordRow[]> {
+  const rows: RecordRow[] = [];
+  const files = await openRows(source, options);
+  try {
+    for (const file of files) for await (const row of rowsOfFile(file, file.name)) rows.push(row);
+  } finally {
+    for (const file of files) await file.source.close();
+  }
+  return rows;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  if (path === '-' || isAddress(path)) return false;
+  const { stat } = await import('node:fs/promises');
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 async function* rowsOfFile(file: OpenedFile, name: string): AsyncGenerator<RecordRow> {

@@ -101,7 +101,7 @@ export function settingWarnings(given: Readonly<Record<string, unknown>>, name: 
  * first key that matches counts.
  */
 export function serializeAdapterConfig(config: LoraConfig): string {
-  const { variant, peftType } = config;
+  const { variant, peftType, taskType, autoMapping } = config;
   const fields =
     peftType === 'TRAINABLE_TOKENS'
       ? writeTokensConfig(config)
@@ -109,6 +109,7 @@ export function serializeAdapterConfig(config: LoraConfig): string {
           inference_mode: true,
           peft_type: variant === undefined ? 'LORA' : ownPeftType,
           ...(variant === undefined ? {} : { lowrank_variant: variant.name }),
+          ...(autoMapping !== undefined && taskType === undefined && { task_type: null }),
         });
   return `${JSON.stringify(fields, null, 2)}\n`;
 }

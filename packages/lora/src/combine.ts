@@ -182,6 +182,7 @@ const knownSettings = new Set([
   'baseModel',
   'revision',
   'taskType',
+  'autoMapping',
   'loraBias',
 ]);
 const known = new Set(['a', 'b', 'rank', 'inFeatures', 'outFeatures', 'embedding', 'bias']);
@@ -347,6 +348,7 @@ function resultConfig(
     baseModel,
     loraBias: sources.some(({ adapter }) => adapter.config.loraBias === true),
     taskType: sources.flatMap(({ adapter }) => adapter.config.taskType ?? [])[0],
+    autoMapping: first?.autoMapping,
     ...(alike && first !== undefined ? targeting(first) : {}),
   });
 }

@@ -11,6 +11,7 @@ type Given = Partial<
     | 'loraBias'
     | 'baseModel'
     | 'taskType'
+    | 'autoMapping'
     | 'targetModules'
     | 'excludeModules'
     | 'layersToTransform'

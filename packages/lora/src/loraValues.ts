@@ -99,5 +99,7 @@ export const loraValues = {
     /** Of the base model. */
     revision: optional(text()),
     taskType: optional(text()),
+    /** The class that the adapter belongs to, where PEFT has no task type that says it. */
+    autoMapping: optional(byName(text())),
   },
 } satisfies ValueTable;

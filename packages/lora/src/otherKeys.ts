@@ -7,7 +7,6 @@ export const knownKeys = {
   init_weights: 'how token rows began',
   lowrank_variant: 'a variant of your own',
   peft_version: 'a record of how the file came to be',
-  auto_mapping: 'names a class of the base, which the model’s own files do',
   inference_mode: 'whether PEFT loads it to be trained',
   megatron_core: 'goes with megatron_config',
   qalora_group_size: 'goes with use_qalora',

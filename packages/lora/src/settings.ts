@@ -215,5 +215,11 @@ export const loraSettings = withFaces(
       help: 'the task that the adapter is for, under PEFT’s name',
       flag: false,
     },
+    autoMapping: {
+      key: 'auto_mapping',
+      file: { omitted: true },
+      help: 'the class that the adapter belongs to, where PEFT has no task type that says it',
+      flag: false,
+    },
   },
 );

@@ -61,7 +61,7 @@ async function extractWeights(model: MethodModel, { checkpoint }: MethodContext)
       shape: tensor.shape,
       data: () => bytesOf(tensor, 'F32'),
     }));
-  if (model.taskType !== undefined && model.taskType !== 'CAUSAL_LM') return taskEntries(parameters, origin);
+  if (model.taskType !== undefined && model.taskType !== 'CAUSAL_LM') return taskEntries(model, origin);
   return origin.flatMap((tensor): TensorEntry[] => {
     const { name, dtype, shape, path } = tensor;
     const parameter = path === undefined ? undefined : parameters.get(path);
@@ -74,13 +74,11 @@ async function extractWeights(model: MethodModel, { checkpoint }: MethodContext)
 }
 
 /** Of a model for a task: all that it has and nothing else, a new head in f32, under the names of its class. */
-function taskEntries(
-  parameters: ReadonlyMap<string, { readonly tensor: Tensor }>,
-  origin: readonly OriginTensor[],
-): TensorEntry[] {
+function taskEntries(model: MethodModel, origin: readonly OriginTensor[]): TensorEntry[] {
   const dtypes = new Map(origin.map(({ path, dtype }) => [path, dtype]));
-  return [...parameters].map(([name, { tensor }]) => {
-    const dtype = dtypes.get(name) ?? 'F32';
+  return [...new Map(model.namedParameters())].map(([path, { tensor }]) => {
+    const dtype = dtypes.get(path) ?? 'F32';
+    const name = model.storedName?.(path) ?? path;
     return { name, dtype, shape: tensor.shape, data: () => bytesOf(tensor, dtype) };
   });
 }

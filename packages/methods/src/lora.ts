@@ -104,7 +104,8 @@ async function configOf(model: MethodModel, options: Options, { tokenizer }: Met
   const targets = targetsGiven(targetModules);
   const saved = [...new Set([...(options.modulesToSave ?? []), ...(model.headModules ?? [])])];
   const given = loraConfig({
-    taskType: model.taskType ?? 'CAUSAL_LM',
+    taskType: model.taskType === undefined ? 'CAUSAL_LM' : (model.taskType ?? undefined),
+    ...(model.autoMapping !== undefined && { autoMapping: model.autoMapping }),
     ...Object.fromEntries(own),
     ...tokens,
     ...(saved.length > 0 && { modulesToSave: saved }),

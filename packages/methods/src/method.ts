@@ -19,8 +19,12 @@ export type MethodModel = Module & {
   virtualTokens: number;
   /** Whether those have hidden states of their own, or keys and values alone. Default true. */
   virtualStates?: boolean;
-  /** PEFT's name of the task that the model is made for. Default `CAUSAL_LM`. */
-  readonly taskType?: string;
+  /** PEFT's name of the task that the model is made for; null where it has none. Default `CAUSAL_LM`. */
+  readonly taskType?: string | null;
+  /** PEFT's `auto_mapping`: the class of transformers that the model is, where the task type does not say it. */
+  readonly autoMapping?: Readonly<Record<string, string>> | undefined;
+  /** The name of a weight in transformers' files, by its path. Default: the same. */
+  storedName?(path: string): string;
   /** The ends of the paths of modules that are trained whole and saved whatever the method: the head of a task. */
   readonly headModules?: readonly string[];
 };

@@ -7,10 +7,14 @@ type Config = MethodAdapter['config'];
 export function newConfig(
   own: Config,
   { baseModel }: SharedOptions,
-  { taskType = 'CAUSAL_LM', headModules = [] }: Pick<MethodModel, 'taskType' | 'headModules'>,
+  {
+    taskType = 'CAUSAL_LM',
+    autoMapping,
+    headModules = [],
+  }: Pick<MethodModel, 'taskType' | 'autoMapping' | 'headModules'>,
 ): Config {
   return {
-    auto_mapping: null,
+    auto_mapping: autoMapping ?? null,
     base_model_name_or_path: baseModel ?? null,
     inference_mode: true,
     modules_to_save: headModules.length > 0 ? headModules : null,

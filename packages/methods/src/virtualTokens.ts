@@ -38,7 +38,15 @@ export async function embeddingRows(model: MethodModel, ids: readonly number[]):
 
 /** @throws LowrankError `methods.virtualTokens` */
 export function checkCount(model: MethodModel, count: number): void {
-  const { maxPositions } = model.shape;
+  const { maxPositions, vocabularySize } = model.shape;
+  if (vocabularySize === 0)
+    throw new LowrankError({
+      code: 'methods.virtualTokens',
+      what: 'virtual tokens',
+      expected: 'a model that reads tokens',
+      got: 'one that reads images',
+      remedy: 'Use LoRA, BitFit, bottleneck adapters or full fine-tuning.',
+    });
   // Beside them there has to be room for something to be read and something to be predicted.
   if (Number.isInteger(count) && count >= 1 && count <= maxPositions - 2) return;
   throw new LowrankError({

@@ -187,6 +187,6 @@ export function bertBody(
 export const tokenHeads: HeadMaker<unknown, Encoder> = (parts) => {
   const { kind } = parts.request;
   if (kind === 'embedding') return noHead;
-  if (kind === 'sequence') return undefined;
+  if (kind === 'sequence' || kind === 'image') return undefined;
   return linearHead(kind === 'span' ? 'qa_outputs' : 'classifier', parts, { reads: 'each' });
 };

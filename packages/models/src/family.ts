@@ -73,6 +73,8 @@ export interface EncoderDefinition<Config> extends FamilyFacts {
   /** The body below the head of some kind. */
   readonly body: (config: Config, weights: WeightSource, kind: HeadKind) => Encoder;
   readonly head: HeadMaker<Config, Encoder>;
+  /** The part of the config that the encoder reads. Default: the whole. */
+  readonly part?: (reader: ConfigReader) => ConfigReader;
   readonly weights: (file: SafetensorsFile) => SafetensorsFile;
   /** Beginnings of the names of weights that it does without below some heads. */
   readonly unused?: readonly string[];
@@ -84,6 +86,7 @@ export function defineEncoder<Config>({
   config,
   body: makeBody,
   head: makeHead,
+  part = (reader) => reader,
   weights,
   unused = [],
   ...facts
@@ -98,14 +101,18 @@ export function defineEncoder<Config>({
         what: reader.name,
         expected: 'a model that writes text',
         got: `${facts.name}, an encoder`,
-        remedy: 'Use it for a task: text-classification, token-classification, question-answering, feature-extraction.',
+        remedy: `Use it for a task: ${
+          facts.readsImages === true
+            ? 'image-classification'
+            : 'text-classification, token-classification, question-answering, feature-extraction'
+        }.`,
         setting: 'task',
       });
     },
     buildTask(reader, source, request) {
       reader.requireOff('is_encoder_decoder', 'per_layer_config');
-      const read = config(reader);
-      const body = withFacts(makeBody(read, source, request.kind), reader, facts);
+      const read = config(part(reader));
+      const body = withFacts(makeBody(read, source, request.kind), part(reader), facts);
       body.unusedWeights = unused;
       const head = makeHead({ config: read, weights: source, body, request });
       if (head === undefined) throw noSuchHead(facts, request);
@@ -121,14 +128,28 @@ function withFacts<Model extends TextModel>(model: Model, config: ConfigReader, 
   return model;
 }
 
-function noSuchHead({ name }: FamilyFacts, { kind }: HeadRequest): LowrankError {
-  const what = { sequence: 'text-classification', tokens: 'token-classification', span: 'question-answering' };
+const tasksOf: Readonly<Record<HeadKind, string>> = {
+  sequence: 'text-classification',
+  tokens: 'token-classification',
+  span: 'question-answering',
+  embedding: 'feature-extraction',
+  image: 'image-classification',
+};
+
+const ofImages = 'ViT, DINOv2 or SigLIP';
+const ofTexts = 'BERT, RoBERTa, DistilBERT or ModernBERT';
+
+function noSuchHead({ name, readsImages = false }: FamilyFacts, { kind }: HeadRequest): LowrankError {
   return new LowrankError({
     code: 'models.head',
-    what: `a head for ${kind === 'embedding' ? 'feature-extraction' : what[kind]} on ${name}`,
-    expected: 'text-classification or feature-extraction, which decoders are used for',
+    what: `a head for ${tasksOf[kind]} on ${name}`,
+    expected: readsImages
+      ? 'image-classification, since it reads images'
+      : kind === 'image'
+        ? 'a model that reads images'
+        : 'text-classification or feature-extraction, which decoders are used for',
     got: kind,
-    remedy: 'Use an encoder for it: BERT, RoBERTa, DistilBERT or ModernBERT.',
+    remedy: readsImages ? undefined : `Use an encoder for it: ${kind === 'image' ? ofImages : ofTexts}.`,
     setting: 'task',
   });
 }

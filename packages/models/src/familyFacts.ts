@@ -35,6 +35,10 @@ export interface FamilyFacts {
    * as an image tower. Default: the same.
    */
   readonly pathOf?: (stored: string) => string | undefined;
+  /** The name that transformers' files have for a path of the model with a head. Default: the same. */
+  readonly storedName?: (path: string) => string;
+  /** Whether its models read images in the place of texts. */
+  readonly readsImages?: boolean;
   /** What its classes in transformers begin with: `Bert` of `BertForSequenceClassification`. */
   readonly className?: string;
   /** Where llama.cpp has the family. */

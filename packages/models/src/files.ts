@@ -26,6 +26,7 @@ export const companionFiles: readonly string[] = [
   'merges.txt',
   'chat_template.jinja',
   'generation_config.json',
+  'preprocessor_config.json',
 ];
 
 /** The files of a model or an adapter, wherever they are: a folder, files that a person picked, a hub. */

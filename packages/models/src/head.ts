@@ -4,9 +4,14 @@ import type { Tensor } from '@lowrank/tensor';
 import type { TextModel } from './textModel.js';
 import type { WeightSource } from './weights.js';
 
-/** What a head makes of a text: one row of logits, one for each token, where a span begins and ends, or nothing. */
-export const headKinds = ['sequence', 'tokens', 'span', 'embedding'] as const;
-/** A task's head: `sequence` and `tokens` classify, `span` finds an answer, `embedding` gives a vector. */
+/**
+ * What a head makes of a text or an image: one row of logits, one for each token, where a span begins and ends, or
+ * nothing.
+ */
+export const headKinds = ['sequence', 'tokens', 'span', 'embedding', 'image'] as const;
+/**
+ * A task's head: `sequence`, `tokens` and `image` classify, `span` finds an answer, `embedding` gives a vector.
+ */
 export type HeadKind = (typeof headKinds)[number];
 
 /** A task's head, to be put on the body of a model. */
@@ -25,9 +30,12 @@ export type HeadLayers = (name: string) => Pick<Layer, 'forward'>;
 export interface Head {
   /** Its modules by their names in the model's tree; none of them is ever quantized. */
   readonly modules: Readonly<Record<string, Module>>;
-  /** Which hidden states it takes: that of a document's first token, of its last, the mean of all, or each of them. */
-  readonly reads: 'first' | 'last' | 'mean' | 'each';
-  /** Rows [N, hiddenSize] → logits [N, labels]. */
+  /**
+   * Which hidden states it takes: that of a document's first token, of its last, the mean of all, each of them, or
+   * those of whole images [N, T, hiddenSize].
+   */
+  readonly reads: 'first' | 'last' | 'mean' | 'each' | 'images';
+  /** Rows [N, hiddenSize], or whole images, → logits [N, labels]. */
   forward(rows: Tensor, layer: HeadLayers): Tensor;
 }
 
@@ -39,20 +47,22 @@ export type HeadMaker<Config, Body extends TextModel = TextModel> = (parts: {
   readonly request: HeadRequest;
 }) => Head | undefined;
 
-/** PEFT's task types. */
-export const taskTypes: Readonly<Record<HeadKind, string>> = {
+/** PEFT's task types; it has none for images. */
+export const taskTypes: Readonly<Record<HeadKind, string | null>> = {
   sequence: 'SEQ_CLS',
   tokens: 'TOKEN_CLS',
   span: 'QUESTION_ANS',
   embedding: 'FEATURE_EXTRACTION',
+  image: null,
 };
 
-/** The modules that PEFT trains whole for a task, whether a model has them or not. */
+/** The modules that PEFT trains whole for a task, whether a model has them or not; of images those that people name. */
 export const peftHeads: Readonly<Record<HeadKind, readonly string[]>> = {
   sequence: ['classifier', 'score'],
   tokens: ['classifier', 'score'],
   span: ['qa_outputs'],
   embedding: [],
+  image: ['classifier'],
 };
 
 /** What the end of a class's name in transformers is for a head: `BertForSequenceClassification`. */
@@ -61,6 +71,7 @@ export const headClasses: Readonly<Record<HeadKind, string>> = {
   tokens: 'ForTokenClassification',
   span: 'ForQuestionAnswering',
   embedding: 'Model',
+  image: 'ForImageClassification',
 };
 
 /** Hidden states as they are. */

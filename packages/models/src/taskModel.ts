@@ -4,7 +4,8 @@ import type { Tensor } from '@lowrank/tensor';
 import { cast, embedding, equal, div, matmul, maximum, reshape, sum } from '@lowrank/tensor';
 import { scope } from '@lowrank/tensor/op';
 import type { Head, HeadRequest } from './head.js';
-import { peftHeads, taskTypes } from './head.js';
+import { Encoder } from './encoder.js';
+import { headClasses, peftHeads, taskTypes } from './head.js';
 import type { ModelShape } from './textModel.js';
 import { TextModel } from './textModel.js';
 
@@ -24,6 +25,8 @@ export interface TaskBatch {
   readonly documents?: Tensor | undefined;
   /** f32 [N]: 0, 1, 2, … */
   readonly slots?: Tensor | undefined;
+  /** f32 [B, C, H, W]: of a model that reads images. Its ids are 0, one for each of the T positions of an image. */
+  readonly pixels?: Tensor | undefined;
 }
 
 /**
@@ -35,7 +38,8 @@ export class TaskModel extends TextModel {
   override readonly shape: ModelShape;
   override readonly embeddingPath: string;
   override readonly embeddingScale: number;
-  override readonly taskType: string;
+  override readonly taskType: string | null;
+  override readonly autoMapping: Readonly<Record<string, string>> | undefined;
   /** Modules of the tree that the checkpoint lacks: trained and saved with any method, for no base has them. */
   fresh: readonly string[] = [];
   private readonly body: TextModel;
@@ -50,6 +54,7 @@ export class TaskModel extends TextModel {
     this.shape = body.shape;
     this.embeddingScale = body.embeddingScale;
     this.taskType = taskTypes[request.kind];
+    this.autoMapping = request.kind === 'image' ? classOf(body) : undefined;
     this.family = body.family;
     this.dropouts = body.dropouts;
     this.paddingId = body.paddingId;
@@ -95,12 +100,24 @@ export class TaskModel extends TextModel {
     return this.body.hidden(ids, context, caches);
   }
 
-  /** [N, labels] of N documents; where the head reads each token [B·T, labels]. */
+  /** [N, labels] of N documents or images; where the head reads each token [B·T, labels]. */
   logits(batch: TaskBatch): Tensor {
-    const { ids, positions, segments, types } = batch;
-    const hidden = this.hidden(ids, { positions, segments, types });
+    const { ids, positions, segments, types, pixels } = batch;
+    const hidden = this.hidden(ids, { positions, segments, types, pixels });
+    if (this.head.reads === 'images') return this.head.forward(hidden, (name) => this.layer(name));
     const rows = this.rowsOf(reshape(hidden, [ids.size, this.shape.hiddenSize]), batch);
     return this.head.forward(rows, (name) => this.layer(name));
+  }
+
+  /**
+   * What a module beside the layers makes of hidden states: `head`, SigLIP's pooling.
+   *
+   * @throws LowrankError `nn.noModule` where the body has none of that name
+   */
+  beside(name: string, hidden: Tensor): Tensor {
+    const { body } = this;
+    if (!(body instanceof Encoder)) throw new TypeError('a decoder has nothing beside its layers');
+    return body.beside(name, hidden);
   }
 
   private rowsOf(rows: Tensor, { at, documents, slots }: TaskBatch): Tensor {
@@ -120,6 +137,16 @@ export class TaskModel extends TextModel {
     super.dispose();
     this.body.dispose();
   }
+}
+
+/** The class in transformers that a head for images stands on this body in. */
+function classOf({ family }: TextModel): Readonly<Record<string, string>> | undefined {
+  const [library] = family?.modelTypes ?? [];
+  if (family?.className === undefined || library === undefined) return undefined;
+  return {
+    base_model_class: `${family.className}${headClasses.image}`,
+    parent_library: `transformers.models.${library}.modeling_${library}`,
+  };
 }
 
 function poolerOf(name: string): string | undefined {

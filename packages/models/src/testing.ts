@@ -14,7 +14,7 @@ import { weightSource } from './weights.js';
 const root = fileURLToPath(new URL('../../../parity/golden/', import.meta.url));
 
 /** The folder of goldens that a variant is in. */
-type GoldenSet = 'llama' | 'gpt' | 'families' | 'encoders';
+type GoldenSet = 'llama' | 'gpt' | 'families' | 'encoders' | 'vision';
 
 /** A model folder that transformers wrote. */
 export const goldenFolder = (variant: string, set: GoldenSet = 'llama'): string => `${root}${set}/${variant}`;

@@ -20,8 +20,8 @@ export interface ModelShape {
 }
 
 /**
- * A model that reads token ids: a decoder, an encoder, or one of them with a head for a task. What its family states
- * about itself goes with it, for adapters, merges and conversions.
+ * A model that reads token ids (or, of a vision family, images): a decoder, an encoder, or one of them with a head for
+ * a task. What its family states about itself goes with it, for adapters, merges and conversions.
  */
 export abstract class TextModel extends Module {
   abstract readonly shape: ModelShape;
@@ -42,8 +42,10 @@ export abstract class TextModel extends Module {
   virtualTokens = 0;
   /** Whether those have hidden states of their own (prompt tuning), or keys and values alone (prefix tuning). */
   virtualStates = true;
-  /** What PEFT calls the task that the model is made for. */
-  readonly taskType: string = 'CAUSAL_LM';
+  /** What PEFT calls the task that the model is made for; null where it has no word for it. */
+  readonly taskType: string | null = 'CAUSAL_LM';
+  /** PEFT's `auto_mapping`: the class that an adapter belongs to, where no task type says so. */
+  readonly autoMapping: Readonly<Record<string, string>> | undefined = undefined;
 
   /** Beginnings of the names of weights that a checkpoint may hold and this form of the model does without. */
   unusedWeights: readonly string[] = [];
@@ -68,6 +70,11 @@ export abstract class TextModel extends Module {
    */
   override pathOf(stored: string): string | undefined {
     return this.family?.pathOf === undefined ? stored : this.family.pathOf(stored);
+  }
+
+  /** The name that transformers' files have for a path of this model with its head. */
+  storedName(path: string): string {
+    return this.family?.storedName?.(path) ?? path;
   }
 
   /** ids i32 [B, T] → hidden states after the final norm [B, T, hiddenSize]. */

@@ -17,6 +17,8 @@ export interface AttentionContext {
   readonly segments?: Tensor | undefined;
   /** i32 [B, T]: which text of a pair each token belongs to, 0 or 1; none where all belong to the first. */
   readonly types?: Tensor | undefined;
+  /** f32 [B, C, H, W]: the images that a vision model's embeddings read. */
+  readonly pixels?: Tensor | undefined;
   /** i32 [B]: how many tokens of each row the cache already holds. Goes with `cache`. */
   readonly lengths?: Tensor | undefined;
 }

@@ -28,12 +28,22 @@ export function fitPaths(model: Module, adapter: LoraAdapter, onWarning?: (text:
     );
   }
   const kept = layers.size === parts.layers.size && [...parts.layers.keys()].every((path) => layers.has(path));
-  return { ...adapter, ...parts, config: kept ? config : fitConfig(model, config) };
+  return { ...adapter, ...parts, config: kept ? config : fitConfig(model, config, [...layers.keys()]) };
 }
 
-/** Names in lists that are paths; patterns match what they match. */
-function fitConfig(model: Module, config: LoraConfig): LoraConfig {
-  const names = (list: readonly string[]): string[] => list.flatMap((name) => model.pathOf(name) ?? []);
+/**
+ * Names in lists that are paths; patterns match what they match. A name of several layers that the model calls
+ * differently, such as ViT's `dense`, becomes all of theirs.
+ */
+function fitConfig(model: Module, config: LoraConfig, stored: readonly string[]): LoraConfig {
+  const lastOf = (path: string): string => path.slice(path.lastIndexOf('.') + 1);
+  const namesOf = (name: string): string[] => {
+    const path = model.pathOf(name);
+    if (path !== name || name.includes('.')) return path === undefined ? [] : [path];
+    const layers = stored.filter((layer) => layer.endsWith(`.${name}`)).flatMap((layer) => model.pathOf(layer) ?? []);
+    return layers.length === 0 ? [name] : layers.map(lastOf);
+  };
+  const names = (list: readonly string[]): string[] => [...new Set(list.flatMap(namesOf))];
   const { targetModules, modulesToSave } = config;
   return {
     ...config,

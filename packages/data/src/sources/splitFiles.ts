@@ -1,11 +1,10 @@
 import { LowrankError } from '@lowrank/errors';
-import { isAddress } from './byteSource.js';
 
 /** The parts that a data set is divided into. */
 export type Split = 'train' | 'validation' | 'test';
 
 /** What files of a part are called: `datasets`' words, of which mlx-lm's train, valid and test are some. */
-const words: Readonly<Record<Split, readonly string[]>> = {
+export const splitWords: Readonly<Record<Split, readonly string[]>> = {
   train: ['train', 'training'],
   validation: ['validation', 'valid', 'val', 'dev'],
   test: ['test', 'testing', 'eval', 'evaluation'],
@@ -26,7 +25,7 @@ export async function splitFiles(path: string, split: Split = 'train'): Promise<
   throw new LowrankError({
     code: 'data.missing',
     what: path,
-    expected: `a file of rows named ${words[split].join(', ')}, such as ${words[split][0]}.jsonl`,
+    expected: `a file of rows named ${splitWords[split].join(', ')}, such as ${splitWords[split][0]}.jsonl`,
     got: 'a folder without one',
     remedy: 'Name the file itself, or put it into the folder under such a name.',
   });
@@ -54,16 +53,5 @@ export async function findSplit(path: string, split: Split): Promise<readonly st
 /** `valid.jsonl` → validation; the word may stand anywhere in the name, between marks or digits. */
 function partOf(name: string): Split | undefined {
   const parts = name.toLowerCase().split(/[-._ 0-9]+/);
-  return (Object.keys(words) as Split[]).find((split) => words[split].some((word) => parts.includes(word)));
-}
-
-/** The parts that a source has: those of a folder's files; a file itself, and what is no path, has none. */
-export async function splitsOf(source: unknown): Promise<readonly Split[]> {
-  if (typeof source !== 'string' || source === '-' || isAddress(source)) return [];
-  const splits: Split[] = [];
-  for (const split of ['train', 'validation', 'test'] as const) {
-    const files = await findSplit(source, split);
-    if (files !== undefined && files[0] !== source) splits.push(split);
-  }
-  return splits;
+  return (Object.keys(splitWords) as Split[]).find((split) => splitWords[split].some((word) => parts.includes(word)));
 }

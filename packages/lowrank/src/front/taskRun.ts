@@ -74,13 +74,13 @@ export function slotsOf(units: readonly TaskUnit[], batchSize: number): number {
 
 /** The micro-batches of a step. */
 export function layOutStep(
-  { task, labels, module }: Pick<OpenTask, 'task' | 'labels' | 'module'>,
+  { task, labels, module, images }: Pick<OpenTask, 'task' | 'labels' | 'module' | 'images'>,
   step: readonly TaskUnit[],
   { batchSize, packing, slots }: { readonly batchSize: number; readonly packing: boolean; readonly slots: number },
 ): TaskMicroBatch[] {
   return groups(step, batchSize).flatMap((part) =>
     (packing ? chunked(part, Math.max(mostPacked, ...part.map(({ ids }) => ids.length))) : [part]).map((chunk) =>
-      layOutTask(chunk, { task, labels, model: module, packed: packing, slots }),
+      layOutTask(chunk, { task, labels, model: module, packed: packing, slots, images }),
     ),
   );
 }
@@ -99,8 +99,8 @@ export function contextOf(
   { open, tokenizer }: Pick<TaskTraining, 'open' | 'tokenizer'>,
   options: Pick<RunOptions, 'maxLength'> & TaskContext['options'],
 ): TaskContext {
-  const { contextLength, labels } = open;
-  return { tokenizer, labels, maxLength: Math.min(options.maxLength ?? contextLength, contextLength), options };
+  const { contextLength, labels, images } = open;
+  return { tokenizer, images, labels, maxLength: Math.min(options.maxLength ?? contextLength, contextLength), options };
 }
 
 async function readUnits(
@@ -117,7 +117,7 @@ async function readUnits(
     readonly hooks: RunHooks;
   },
 ): Promise<TaskUnit[]> {
-  const units = encodeTaskRows(open.task, rows, context);
+  const units = await encodeTaskRows(open.task, rows, context);
   const tokens = units.reduce((sum, { ids }) => sum + ids.length, 0);
   if (units.length === 0)
     throw new LowrankError({ code: 'data.empty', what: 'the data', expected: 'at least one row', got: 'none' });
@@ -143,10 +143,10 @@ async function readUnits(
 }
 
 /** Every document once, packed. */
-function evaluationOf({ task, labels, module }: OpenTask, units: readonly TaskUnit[]): TaskMicroBatch[] {
+function evaluationOf({ task, labels, module, images }: OpenTask, units: readonly TaskUnit[]): TaskMicroBatch[] {
   const chunks = chunked(units, mostEvaluated);
   const slots = Math.max(...chunks.map(countOf));
-  return chunks.map((chunk) => layOutTask(chunk, { task, labels, model: module, packed: true, slots }));
+  return chunks.map((chunk) => layOutTask(chunk, { task, labels, model: module, packed: true, slots, images }));
 }
 
 /** The step that holds the largest micro-batch, among those that are looked at ahead. */

@@ -1,5 +1,4 @@
 import type { RowSource, TextTokenizer } from '@lowrank/data';
-import { readTokenizer } from '@lowrank/data';
 import { readMethod } from '@lowrank/methods';
 import type { ModelFiles, TaskModel } from '@lowrank/models';
 import { loadTaskModel } from '@lowrank/models';
@@ -9,6 +8,8 @@ import { openAdapterFolder } from '../adapterFolder.js';
 import type { OpenTask } from '../jobs/openTask.js';
 import { asOpenTask, headOf, knownTask, requireTask } from '../jobs/openTask.js';
 import type { Labels } from '../tasks/labels.js';
+import { imageInput } from '../tasks/imageInput.js';
+import { tokenizerOfTask } from '../tasks/noTokenizer.js';
 import { runTask } from '../tasks/runTask.js';
 import type { Prediction, Scores, TaskName, TaskRow } from '../tasks/task.js';
 import { encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
@@ -107,7 +108,7 @@ export class TaskedModel {
   async #answer(rows: readonly TaskRow[], withLoss: boolean): Promise<{ predictions: Prediction[]; loss: number }> {
     const open = this.#open;
     const context = contextOf({ open, tokenizer: this.tokenizer }, {});
-    const units = encodeTaskRows(open.task, rows, context);
+    const units = await encodeTaskRows(open.task, rows, context);
     const { outputs, loss } = await runTask(open, units, { backend: this.backend, withLoss });
     return { predictions: rows.map((row, at) => open.task.predict(row, outputs.get(at) ?? [], context)), loss };
   }
@@ -144,7 +145,7 @@ export async function loadTaskedModel(
   const known = await knownTask({ model: files, adapter, task: options.task });
   const task = requireTask(known.task, name);
   const labels = labelsOf(options.labels, known.labels) ?? task.labels([], undefined);
-  const tokenizer = await readTokenizer(asTextFiles(files));
+  const tokenizer = await tokenizerOfTask(task, asTextFiles(files));
   for (const text of tokenizer.warnings) onWarning?.(text);
   const module = await loadTaskModel(files, headOf({ task, labels }), {
     quantization,
@@ -158,7 +159,7 @@ export async function loadTaskedModel(
     await (await method.attach(module, stored, { onWarning })).fold?.();
   } else if (module.fresh.length > 0)
     onWarning?.(`${name} has no weights for ${module.fresh.join(', ')}: its answers are chance`);
-  const open = asOpenTask(name, module, { task, labels, files });
+  const open = asOpenTask(name, module, { task, labels, files, images: await imageInput(module, files) });
   return new TaskedModel({ open, tokenizer, backend, ownsBackend, quantization });
 }
 

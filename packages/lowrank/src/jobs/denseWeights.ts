@@ -59,10 +59,10 @@ export async function denseWeights(place: string | ModelFiles, head?: HeadReques
     .map(([path, { tensor }]) => absent(path, tensor));
   return {
     tensors: [...tensors, ...fresh],
-    names: [
-      ...stored.map(({ name }) => (places === undefined ? name : (pathOf(name) ?? name))),
-      ...fresh.map(({ name }) => name),
-    ],
+    names:
+      task === undefined
+        ? stored.map(({ name }) => name)
+        : [...tensors, ...fresh].map(({ name }) => task.storedName(name)),
     metadata: file.metadata,
     config,
     changed: file !== opened || ownOutput || task !== undefined,

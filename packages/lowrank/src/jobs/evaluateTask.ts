@@ -1,5 +1,5 @@
 import type { RowSelection } from '@lowrank/data';
-import { readTokenizer, splitsOf, validationCut } from '@lowrank/data';
+import { splitsOf, validationCut } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
 import type { BackendOrOpener } from '../device.js';
 import { backendOnce } from '../device.js';
@@ -10,6 +10,7 @@ import { labelsOfTrained } from '../tasks/labels.js';
 import { confusion } from '../tasks/scores.js';
 import type { Prediction, Scores, TaskRow } from '../tasks/task.js';
 import { cutTaskRows, partsOfRows, encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
+import { tokenizerOfTask } from '../tasks/noTokenizer.js';
 import { runTask } from '../tasks/runTask.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
@@ -71,7 +72,8 @@ export async function evaluateTask(given: EvaluateTaskOptions): Promise<Evaluate
   const answered = await answer({ task, labels, rows }, { ...options, withLoss: true });
   const { predictions, loss } = answered;
   const scores = task.score(rows, predictions, { labels });
-  const isPlain = task.kind === 'sequence' && labels.problem === 'single_label_classification';
+  const isPlain =
+    (task.kind === 'sequence' || task.kind === 'image') && labels.problem === 'single_label_classification';
   return {
     task: task.name,
     loss,
@@ -105,14 +107,14 @@ export async function answer(
 ): Promise<{ readonly predictions: Prediction[]; readonly loss: number }> {
   const { backend: given, signal, withLoss, onProgress, onWarning, adapter } = options;
   const backend = backendOnce(given);
-  const tokenizer = await readTokenizer(await tokenizerFiles(options.model, adapter));
+  const tokenizer = await tokenizerOfTask(task, await tokenizerFiles(options.model, adapter));
   for (const text of tokenizer.warnings) onWarning?.(text);
   const open = await openTask(options.model, { task, labels }, { ...options, backend });
   if (adapter !== undefined) await loadMethod(open, adapter, onWarning);
   else if (open.module.fresh.length > 0)
     onWarning?.(`${options.model} has no weights for ${open.module.fresh.join(', ')}: its answers are chance`);
   const context = contextOf({ open, tokenizer }, options);
-  const units = encodeTaskRows(task, rows, context);
+  const units = await encodeTaskRows(task, rows, context);
   const { outputs, loss } = await runTask(open, units, { backend: await backend(), signal, withLoss, onProgress });
   return { predictions: rows.map((row, at) => task.predict(row, outputs.get(at) ?? [], context)), loss };
 }

@@ -7,7 +7,8 @@ import { openAdapterFolder } from '../adapterFolder.js';
 import { loadingReporter } from '../front/loadingReporter.js';
 import type { Labels } from '../tasks/labels.js';
 import { labelKeys, namesIn, problemIn, unnamed } from '../tasks/labels.js';
-import type { Task, TaskName } from '../tasks/task.js';
+import { imageInput } from '../tasks/imageInput.js';
+import type { ImageInput, Task, TaskName } from '../tasks/task.js';
 import { taskNames } from '../tasks/task.js';
 import { taskNamed, taskOfClass, taskOfRow, unknownTask } from '../tasks/tasks.js';
 import { optionalJson } from './optionalJson.js';
@@ -19,6 +20,8 @@ import { loadedAs } from './quantization.js';
 export interface OpenTask extends OpenedModel<TaskModel> {
   readonly task: Task;
   readonly labels: Labels;
+  /** Of a model that reads images. */
+  readonly images?: ImageInput | undefined;
 }
 
 /** What an adapter's folder says of its task beside PEFT's files, which hold neither task nor names of labels. */
@@ -106,9 +109,14 @@ async function taskOfAdapter(files: ModelFiles): Promise<{
   const source = await openAdapterFolder(files);
   const kept = await optionalJson(files, taskFileName);
   const type = (source.config as Json)['task_type'];
-  const kind = Object.entries(taskTypes).find(([, name]) => name === type)?.[0];
+  const kind = Object.entries(taskTypes).find(([, name]) => name !== null && name === type)?.[0];
+  // PEFT has no task type for images, and names the class in its place.
+  const { base_model_class: className } = ((source.config as Json)['auto_mapping'] ?? {}) as Json;
   const named = kept === undefined ? undefined : taskNames.find((name) => name === kept['task']);
-  const task = named === undefined ? taskOfClass(headClasses[kind as HeadRequest['kind']] ?? '') : taskNamed(named);
+  const task =
+    named === undefined
+      ? taskOfClass((typeof type === 'string' ? headClasses[kind as HeadRequest['kind']] : className) ?? '')
+      : taskNamed(named);
   const { tensors } = await openSafetensors(source.weights);
   const head = [...tensors.values()].find(({ name }) =>
     /(^|\.)(classifier|classifier\.out_proj|score)\.(modules_to_save\.(default\.)?)?weight$/.test(name),
@@ -154,7 +162,7 @@ export async function openTask(
     ...loadedAs(options),
     onProgress: loadingReporter(onTransfer),
   });
-  return asOpenTask(folder, module, { task, labels, files });
+  return asOpenTask(folder, module, { task, labels, files, images: await imageInput(module, files) });
 }
 
 /** The head that a task and its labels ask for. */
@@ -166,9 +174,14 @@ export function headOf({ task, labels }: Pick<OpenTask, 'task' | 'labels'>, seed
 export function asOpenTask(
   folder: string,
   module: TaskModel,
-  { task, labels, files }: Pick<OpenTask, 'task' | 'labels'> & { readonly files?: ModelFiles | undefined },
+  {
+    task,
+    labels,
+    files,
+    images,
+  }: Pick<OpenTask, 'task' | 'labels' | 'images'> & { readonly files?: ModelFiles | undefined },
 ): OpenTask {
-  return Object.assign(asOpenedModel(folder, module, files), { task, labels });
+  return Object.assign(asOpenedModel(folder, module, files), { task, labels, images });
 }
 
 async function filesOf(place: string | ModelFiles): Promise<ModelFiles> {

@@ -1,5 +1,4 @@
 import type { TextTokenizer } from '@lowrank/data';
-import { readTokenizer } from '@lowrank/data';
 import type { MethodName } from '@lowrank/methods';
 import { methodNamed } from '@lowrank/methods';
 import type { Precision } from '@lowrank/tensor/backend';
@@ -7,6 +6,7 @@ import type { BackendOrOpener } from '../device.js';
 import { backendOnce } from '../device.js';
 import type { RunEvent } from '../front/runOptions.js';
 import type { TaskTraining } from '../front/taskRun.js';
+import { tokenizerOfTask } from '../tasks/noTokenizer.js';
 import type { OpenModelOptions } from './openModel.js';
 import { openTask } from './openTask.js';
 import { quantizationOf } from './quantization.js';
@@ -33,7 +33,7 @@ export async function taskModel(
   const chosen = methodNamed(options.method ?? 'lora');
   const backend = backendOnce(options.backend, options);
   const texts = await tokenizerFiles(options.model, initAdapter);
-  const tokenizer = options.tokenizer ?? (await readTokenizer(texts));
+  const tokenizer = options.tokenizer ?? (await tokenizerOfTask(task.task, texts));
   const warn = async (text: string): Promise<void> => options.onEvent?.({ type: 'warning', text });
   for (const text of tokenizer.warnings) await warn(text);
   // The trainer lays trained weights out itself, from the host.

@@ -38,7 +38,7 @@ export function labelKeys({ names, problem }: Labels, kind: string): Readonly<Re
   return {
     id2label: Object.fromEntries(names.map((name, at) => [String(at), name])),
     label2id: Object.fromEntries(names.map((name, at) => [name, at])),
-    ...(kind === 'sequence' && { problem_type: problem }),
+    ...((kind === 'sequence' || kind === 'image') && { problem_type: problem }),
   };
 }
 

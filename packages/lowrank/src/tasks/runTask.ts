@@ -25,7 +25,7 @@ const most = 2048;
 
 /** What a model says of every document, packed into sequences; and the mean loss where there are answers. */
 export async function runTask(
-  { module, task, labels }: OpenTask,
+  { module, task, labels, images }: OpenTask,
   units: readonly TaskUnit[],
   { backend, signal, withLoss = false, onProgress }: RunTaskOptions,
 ): Promise<TaskAnswers> {
@@ -43,7 +43,7 @@ export async function runTask(
   try {
     for (const chunk of chunks) {
       if (signal?.aborted === true) break;
-      const batch = layOutTask(chunk, { task, labels, model: module, packed: true, slots });
+      const batch = layOutTask(chunk, { task, labels, model: module, packed: true, slots, images });
       const results: Readonly<Record<string, Promise<ArrayLike<number>>>> = await step.run(batch.inputs);
       const values = Float32Array.from((await results['outputs']) ?? []);
       if (withLoss) loss += (await results['loss'])?.[0] ?? NaN;

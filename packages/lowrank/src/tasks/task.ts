@@ -1,5 +1,5 @@
-import type { EncodedRow, RecordRow, TextTokenizer } from '@lowrank/data';
-import type { HeadKind, TaskBatch, TaskModel } from '@lowrank/models';
+import type { EncodedRow, ImageProcessor, Pixels, RecordRow, TextTokenizer } from '@lowrank/data';
+import type { HeadKind, ModelShape, TaskBatch, TaskModel } from '@lowrank/models';
 import type { HostTensor, Tensor } from '@lowrank/tensor';
 import type { MeasuredLoss } from '@lowrank/trainer';
 import type { Labels, ProblemType } from './labels.js';
@@ -9,6 +9,7 @@ export const taskNames = [
   'token-classification',
   'question-answering',
   'feature-extraction',
+  'image-classification',
 ] as const;
 /** A task besides writing text, as `--task` and `loadModel` name it. */
 export type TaskName = (typeof taskNames)[number];
@@ -44,8 +45,17 @@ export interface TaskOptions {
   readonly temperature?: number | undefined;
 }
 
+/** What makes a model's input of images. */
+export interface ImageInput {
+  readonly processor: ImageProcessor;
+  /** Positions that the model has for an image of this size: its patches, and a class token. */
+  positionsOf(image: Pick<Pixels, 'height' | 'width'>): number;
+}
+
 export interface TaskContext {
   readonly tokenizer: TextTokenizer;
+  /** Of a model that reads images. */
+  readonly images?: ImageInput | undefined;
   readonly labels: Labels;
   readonly maxLength: number;
   readonly options: TaskOptions;
@@ -65,6 +75,7 @@ export interface TargetLayout<Document extends TaskDocument = TaskDocument> {
   /** B·T. */
   readonly size: number;
   readonly labels: Labels;
+  readonly images?: ImageInput | undefined;
 }
 
 /** Inputs of a batch within a traced function, by name. */
@@ -99,10 +110,12 @@ export interface Task<Row extends TaskRow = TaskRow, Document extends TaskDocume
   read(record: RecordRow, options: { readonly isAsked: boolean }): Row;
   /** What rows are labelled with; `asked` is how they are to be understood, where that is said. */
   labels(rows: readonly Row[], known: Labels | undefined, asked?: ProblemType): Labels;
+  /** Rows with what they name besides themselves: images, read and prepared. */
+  load?(rows: readonly Row[], context: TaskContext): Promise<readonly Row[]>;
   /** A row as the model reads it: units of documents. */
   encode(row: Row, context: TaskContext): readonly (readonly Document[])[];
   /** The documents of a row whose texts have so many tokens each, with answers: what a plan lays out. */
-  outline?(length: number): readonly Document[];
+  outline?(length: number, shape: ModelShape): readonly Document[];
   /** What the loss compares with, besides the documents themselves. */
   targets(layout: TargetLayout<Document>): Readonly<Record<string, HostTensor>>;
   /** What a batch of such documents counts as in a mean. */

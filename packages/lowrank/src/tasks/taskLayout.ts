@@ -3,7 +3,7 @@ import type { TaskModel } from '@lowrank/models';
 import type { HostTensor } from '@lowrank/tensor';
 import type { Batch } from '@lowrank/trainer';
 import type { Labels } from './labels.js';
-import type { Placed, Task, TaskDocument, TaskUnit } from './task.js';
+import type { ImageInput, Placed, Task, TaskDocument, TaskUnit } from './task.js';
 
 /** A micro-batch of documents. */
 export interface TaskMicroBatch extends Batch<string> {
@@ -26,6 +26,8 @@ export interface TaskLayoutOptions {
   readonly packed: boolean;
   /** Documents that the batch has room for: batches of one size have one plan. */
   readonly slots: number;
+  /** Of a model that reads images. */
+  readonly images?: ImageInput | undefined;
 }
 
 /**
@@ -33,12 +35,16 @@ export interface TaskLayoutOptions {
  * and virtual tokens are put before them.
  */
 export function layOutTask(units: readonly TaskUnit[], options: TaskLayoutOptions): TaskMicroBatch {
-  const { model, task, labels, packed, slots } = options;
+  const { model, task, labels, slots, images } = options;
+  // Images are of one size, and each is a sequence of its own.
+  const readsImages = model.head.reads === 'images';
+  const packed = options.packed && !readsImages;
   const { virtualTokens, shape } = model;
   const documents = units.flatMap((unit) => unit.documents);
   const lengths = documents.map(({ ids }) => ids.length + virtualTokens);
   const total = lengths.reduce((sum, length) => sum + length, 0);
-  const width = bucketLength(packed ? total : Math.max(1, ...lengths));
+  const longest = Math.max(1, ...lengths);
+  const width = readsImages ? longest : bucketLength(packed ? total : longest);
   const batch = packed ? 1 : slots;
   const size = batch * width;
   const numbers = (fill = 0): Int32Array => new Int32Array(size).fill(fill);
@@ -76,7 +82,7 @@ export function layOutTask(units: readonly TaskUnit[], options: TaskLayoutOption
         documents: rows(owners),
         slots: { data: Float32Array.from({ length: slots }, (_, slot) => slot), shape: [slots] },
       }),
-      ...task.targets({ placed, slots, size, labels }),
+      ...task.targets({ placed, slots, size, labels, images }),
     },
     weight: task.weight(documents),
     tokens: documents.reduce((sum, document) => sum + document.ids.length, 0),

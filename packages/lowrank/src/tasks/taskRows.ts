@@ -46,8 +46,9 @@ export function cutTaskRows(
 }
 
 /** Rows as units of documents. */
-export function encodeTaskRows(task: Task, rows: readonly TaskRow[], context: TaskContext): TaskUnit[] {
-  return rows.flatMap((row, at) =>
+export async function encodeTaskRows(task: Task, rows: readonly TaskRow[], context: TaskContext): Promise<TaskUnit[]> {
+  const loaded = (await task.load?.(rows, context)) ?? rows;
+  return loaded.flatMap((row, at) =>
     task.encode(row, context).map((documents) => unitOf(documents, { line: row.line, row: at })),
   );
 }

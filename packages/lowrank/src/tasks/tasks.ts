@@ -1,6 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { featureExtraction } from './featureExtraction.js';
 import { questionAnswering } from './questionAnswering.js';
+import { imageClassification } from './imageClassification.js';
 import type { Task, TaskName } from './task.js';
 import { textClassification } from './textClassification.js';
 import { tokenClassification } from './tokenClassification.js';
@@ -11,6 +12,7 @@ const tasks: Readonly<Record<TaskName, Task>> = {
   'token-classification': tokenClassification as unknown as Task,
   'question-answering': questionAnswering as unknown as Task,
   'feature-extraction': featureExtraction as unknown as Task,
+  'image-classification': imageClassification as unknown as Task,
 };
 
 export function taskNamed(name: TaskName): Task {
@@ -30,6 +32,7 @@ const classOf = {
   tokens: 'ForTokenClassification',
   span: 'ForQuestionAnswering',
   embedding: 'ForFeatureExtraction',
+  image: 'ForImageClassification',
 } as const;
 
 /** The task that rows of these keys are for. */

@@ -14,7 +14,7 @@ import type { Prediction, Task, TaskDocument, TaskRow } from './task.js';
 
 type Label = string | number;
 
-interface ClassifiedRow extends TaskRow {
+export interface ClassifiedRow extends TaskRow {
   readonly texts: readonly [string, string | undefined];
   /** One label, several, or numbers; undefined where the answer is asked for. */
   readonly label: Label | readonly Label[] | undefined;
@@ -24,7 +24,7 @@ interface ClassifiedRow extends TaskRow {
   readonly isCell: boolean;
 }
 
-interface ClassifiedDocument extends TaskDocument {
+export interface ClassifiedDocument extends TaskDocument {
   readonly label: ClassifiedRow['label'];
 }
 
@@ -41,20 +41,9 @@ export const textClassification: Task<ClassifiedRow, ClassifiedDocument> = {
   headline: 'accuracy',
   matches: (values) => has(values, 'text', 'label') || has(values, 'text', 'labels'),
 
-  read(record, { isAsked }) {
-    const { line, values } = record;
+  read(record, options) {
     const texts = [textAt(record, 'text'), optionalText(record, 'text_pair')] as const;
-    const given = values['label'] ?? values['labels'] ?? undefined;
-    if (given === undefined && !isAsked) badRow(record, 'label', 'a label: a name or a number', given);
-    const label = labelIn(record, Array.isArray(given) ? given.map(numberOf) : numberOf(given));
-    return {
-      line,
-      key: texts.join('\n'),
-      texts,
-      label,
-      hasPoint: [given].flat().some((each) => each instanceof Float),
-      isCell: record.isUntyped === true,
-    };
+    return { line: record.line, key: texts.join('\n'), texts, ...labelOf(record, options) };
   },
 
   labels(rows, known, asked) {
@@ -137,6 +126,20 @@ export const textClassification: Task<ClassifiedRow, ClassifiedDocument> = {
     );
   },
 };
+
+/** The label of a row, and how it is written. @throws LowrankError `data.rowType` */
+export function labelOf(
+  record: RecordRow,
+  { isAsked }: { readonly isAsked: boolean },
+): Pick<ClassifiedRow, 'label' | 'hasPoint' | 'isCell'> {
+  const given = record.values['label'] ?? record.values['labels'] ?? undefined;
+  if (given === undefined && !isAsked) badRow(record, 'label', 'a label: a name or a number', given);
+  return {
+    label: labelIn(record, Array.isArray(given) ? given.map(numberOf) : numberOf(given)),
+    hasPoint: [given].flat().some((each) => each instanceof Float),
+    isCell: record.isUntyped === true,
+  };
+}
 
 /** As pandas reads a column: numbers of which one has a point are floats, whole numbers alone are none. */
 function areNumbers(rows: readonly ClassifiedRow[]): boolean {

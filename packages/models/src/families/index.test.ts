@@ -9,17 +9,18 @@ import { families } from './index.js';
 type Config = Readonly<Record<string, unknown>>;
 
 /** The config of each tiny model that transformers made. */
-const configsOf = (set: 'families' | 'encoders'): Config[] =>
+const configsOf = (set: 'families' | 'encoders' | 'vision'): Config[] =>
   readdirSync(goldenFolder('', set), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => JSON.parse(readFileSync(goldenFolder(`${name}/config.json`, set), 'utf8')) as Config);
 const configs = configsOf('families');
 const ofTasks = configsOf('encoders');
+const ofImages = configsOf('vision');
 
 test('every family has a tiny model, and each model_type one family', () => {
   const types = families.flatMap(({ modelTypes }) => modelTypes);
   expect(new Set(types).size).toBe(types.length);
-  const tested = new Set([...configs, ...ofTasks].map(({ model_type: type }) => findFamily(type)));
+  const tested = new Set([...configs, ...ofTasks, ...ofImages].map(({ model_type: type }) => findFamily(type)));
   expect(families.filter((family) => !tested.has(family)).map(({ name }) => name)).toEqual([]);
 });
 
@@ -53,5 +54,23 @@ test.each(ofTasks.map((config) => [String(config['architectures']), config] as c
       expect(model.residualWriters.map(ends).reduce((sum, each) => sum + each, 0)).toBe(2 * layers);
       expect(model.getModule(model.embeddingPath)).toBeInstanceOf(Embedding);
     }
+  },
+);
+
+test.each(ofImages.map((config) => [String(config['architectures']), config] as const))(
+  '%s: what the family states is so in its models of images',
+  (_, config) => {
+    const model = outlineTaskModel(config, { kind: 'image', labels: 3 });
+    // SigLIP's pooling head stands beside the layers.
+    const paths = [...model.namedModules()].map(([path]) => path).filter((path) => !path.includes('.head.'));
+    const ends = (name: string): number => paths.filter((path) => path.endsWith(`.${name}`)).length;
+    const { layers } = model.shape;
+    expect(model.defaultTargets.map(ends)).toEqual(model.defaultTargets.map(() => layers));
+    expect(model.residualWriters.map(ends)).toEqual([layers, layers]);
+    expect(model.getModule(model.embeddingPath)).toBeDefined();
+    expect(() => outlineTaskModel(config, { kind: 'sequence', labels: 3 })).toThrow(
+      'a head for text-classification on',
+    );
+    expect(() => outlineModel(config)).toThrow('Use it for a task: image-classification');
   },
 );

@@ -1,6 +1,7 @@
 // Generated from the files of this folder by scripts/generate.mjs.
 import type { ModelFamily } from '../family.js';
 import { bert } from './bert.js';
+import { dinov2 } from './dinov2.js';
 import { distilbert } from './distilbert.js';
 import { gemma } from './gemma.js';
 import { gemma2 } from './gemma2.js';
@@ -17,10 +18,13 @@ import { phi3 } from './phi3.js';
 import { qwen2 } from './qwen2.js';
 import { qwen3 } from './qwen3.js';
 import { roberta } from './roberta.js';
+import { siglip } from './siglip.js';
 import { smollm3 } from './smollm3.js';
+import { vit } from './vit.js';
 
 export const families: readonly ModelFamily[] = [
   bert,
+  dinov2,
   distilbert,
   gemma,
   gemma2,
@@ -37,5 +41,7 @@ export const families: readonly ModelFamily[] = [
   qwen2,
   qwen3,
   roberta,
+  siglip,
   smollm3,
+  vit,
 ];

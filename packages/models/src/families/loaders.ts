@@ -4,6 +4,7 @@ import type { ModelFamily } from '../family.js';
 /** By `model_type`: a page loads the family of its model. */
 export const familyLoaders: Readonly<Record<string, () => Promise<ModelFamily>>> = {
   bert: async () => (await import('./bert.js')).bert,
+  dinov2: async () => (await import('./dinov2.js')).dinov2,
   distilbert: async () => (await import('./distilbert.js')).distilbert,
   gemma: async () => (await import('./gemma.js')).gemma,
   gemma2: async () => (await import('./gemma2.js')).gemma2,
@@ -23,5 +24,8 @@ export const familyLoaders: Readonly<Record<string, () => Promise<ModelFamily>>>
   roberta: async () => (await import('./roberta.js')).roberta,
   'xlm-roberta': async () => (await import('./roberta.js')).roberta,
   camembert: async () => (await import('./roberta.js')).roberta,
+  siglip: async () => (await import('./siglip.js')).siglip,
+  siglip_vision_model: async () => (await import('./siglip.js')).siglip,
   smollm3: async () => (await import('./smollm3.js')).smollm3,
+  vit: async () => (await import('./vit.js')).vit,
 };

@@ -251,6 +251,7 @@ export const modernbert = defineEncoder({
   body: modernbertBody,
   head({ config, weights, body, request }) {
     if (request.kind === 'embedding') return noHead;
+    if (request.kind === 'image') return undefined;
     return {
       modules: {
         head: new ModernbertHead(config, weights.under('head')),

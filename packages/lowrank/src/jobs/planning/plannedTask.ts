@@ -47,7 +47,7 @@ export function plannedTask(
 ): { readonly microBatches: readonly TaskMicroBatch[]; readonly loss: LossFunction<string> } {
   const { task } = open;
   if (task.outline === undefined) throw notPlanned(task);
-  const documents = task.outline(maxLength);
+  const documents = task.outline(maxLength, open.module.shape);
   const units = Array.from({ length: batchSize * gradientAccumulation }, (_, row) =>
     unitOf(documents, { line: row + 1, row }),
   );
