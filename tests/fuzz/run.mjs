@@ -47,7 +47,8 @@ await build({
     outDir: folder,
     emptyOutDir: false,
     target: 'node20',
-    rollupOptions: { output: { entryFileNames: 'worker.mjs', format: 'es' } },
+    // A part of its own would wait for the worker, which waits for its inputs.
+    rollupOptions: { output: { entryFileNames: 'worker.mjs', format: 'es', codeSplitting: false } },
   },
 });
 

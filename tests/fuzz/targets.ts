@@ -4,7 +4,7 @@ import { readChatTemplate, readTextRows, readTokenizer } from '@lowrank/data';
 import { convertAdapter, convertModel, writeGguf } from '@lowrank/gguf';
 import { readAdapter, readMlxAdapter, inspectAdapter, serializeAdapter } from '@lowrank/lora';
 import { methodOf, readMethod } from '@lowrank/methods';
-import { filesBy, findFamily, loadCausalModel, outlineModel, readJson } from '@lowrank/models';
+import { filesBy, findFamily, ggufFiles, loadCausalModel, outlineModel, readJson } from '@lowrank/models';
 import { loadAdapter } from '@lowrank/patch';
 import { bytesSource, openSafetensors, openSharded, serializeSafetensors } from '@lowrank/safetensors';
 import type { TextFiles } from '@lowrank/data';
@@ -301,7 +301,25 @@ const queue: Target = {
   },
 };
 
-/** There is no reader of GGUF: its writer reads configurations and vocabularies of all kinds. */
+/** Model files of llama.cpp as bases: header, metadata, tokenizer and blocks of codes. */
+const ggufBases: Target[] = ['llama', 'qwen3', 'gemma2', 'pieces'].map((name) => ({
+  name: `gguf base ${name}`,
+  files: files('ggufBases', `${name}.gguf`),
+  async read(given) {
+    const opened = await ggufFiles(part(given, `${name}.gguf`), `${name}.gguf`);
+    await loadCausalModel(opened);
+    const read = await readTokenizer({
+      name,
+      text: async (wanted) => {
+        const source = await opened.file(wanted);
+        return source && decode(await source.read(0, await source.size()));
+      },
+    });
+    read.encode(sentence);
+  },
+}));
+
+/** The writer of GGUF reads configurations and vocabularies of all kinds. */
 const ggufModel: Target = {
   name: 'gguf model',
   files: files('llama/tied', 'config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json'),
@@ -367,4 +385,5 @@ export const targets: readonly (readonly Target[])[] = [
   dataFiles,
   [queue],
   [ggufModel, sentencePieces, ggufAdapter],
+  ggufBases,
 ];
