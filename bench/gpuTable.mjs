@@ -1,0 +1,122 @@
+/**
+ * `node bench/gpuTable.mjs [--out FOLDER] [--small] [--software]`: the time of training steps on a GPU, LoRA and QLoRA
+ * (r = 8 on all linear layers), in f32 and mixed, of published shapes: no weights are needed (`profileFineTune`).
+ * Beside them PyTorch + PEFT, eager, in bf16, where a Python with torch is found. Writes table.md and table.json.
+ * `--tiers` prints the tiers that the adapter reaches instead. `bench/gpu.sh` calls both. Build first.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { adapterName, createWebgpuBackend, listAdapters, profileOf, tiers } from '@lowrank/webgpu';
+import { profileFineTune } from 'lowrank/node';
+import { importSource } from '../scripts/lib/importSource.mjs';
+import { root } from '../scripts/lib/paths.mjs';
+import { findPython } from './lib/pytorch.mjs';
+
+const { values } = parseArgs({
+  options: {
+    out: { type: 'string', default: 'bench/results/gpu' },
+    small: { type: 'boolean', default: false },
+    software: { type: 'boolean', default: false },
+    tiers: { type: 'boolean', default: false },
+  },
+});
+
+const shapes = values.small
+  ? [{ name: 'SmolLM2-135M', layers: 2, batchSize: 1, maxLength: 64 }]
+  : [
+      { name: 'SmolLM2-135M', batchSize: 8, maxLength: 512 },
+      { name: 'Qwen2.5-0.5B', batchSize: 4, maxLength: 512 },
+      { name: 'Llama-3.2-1B', batchSize: 2, maxLength: 512 },
+    ];
+
+/** The adapter to measure, or undefined. */
+async function findAdapter() {
+  const adapters = await listAdapters().catch(() => []);
+  return adapters.find(({ software }) => !software) ?? (values.software ? adapters[0] : undefined);
+}
+
+/** Tiers whose features the adapter has; `registers` is for software alone. */
+function tiersOf(adapter) {
+  return tiers.filter((tier) => {
+    if (tier === 'registers') return adapter.software;
+    try {
+      profileOf(adapter, { tier });
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** A config.json of the shape, for both sides. */
+async function configFile({ name, layers }, folder) {
+  const { commonConfigs } = await importSource('packages/lowrank/src/jobs/planning/commonConfigs.ts');
+  const config = { ...commonConfigs[name], ...(layers && { num_hidden_layers: layers }) };
+  const file = join(folder, `${name}.config.json`);
+  writeFileSync(file, JSON.stringify(config));
+  return file;
+}
+
+/** @returns {Promise<{ ms: number } | { reason: string }>} */
+async function ours({ batchSize, maxLength }, { config, method, precision }) {
+  let backend;
+  try {
+    backend = await createWebgpuBackend({ precision });
+    const run = { config, method, batchSize, maxLength, targetModules: 'all-linear', r: 8, repeats: 3, backend };
+    const { report } = await profileFineTune(run);
+    return { ms: report.step_ms, launches: report.launches, peak: backend.memory.peakBytes, report };
+  } catch (error) {
+    return { reason: error instanceof Error ? error.message : String(error) };
+  } finally {
+    backend?.dispose();
+  }
+}
+
+function pytorch(python, { batchSize, maxLength }, config) {
+  const script = join(root, 'bench/lib/pytorchShape.py');
+  const args = [script, config, String(batchSize), String(maxLength)];
+  const { status, stdout, stderr } = spawnSync(python, args, { encoding: 'utf8' });
+  if (status === 0) return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+  return { reason: stderr.trim().split('\n').at(-1) ?? `exit code ${status}` };
+}
+
+const adapter = await findAdapter();
+if (values.tiers) {
+  console.log(adapter === undefined ? '' : tiersOf(adapter).join(' '));
+  process.exit(0);
+}
+if (adapter === undefined) {
+  console.log('not run: there is no GPU here');
+  process.exit(0);
+}
+mkdirSync(values.out, { recursive: true });
+const found = await findPython();
+const rows = [];
+for (const shape of shapes) {
+  const config = await configFile(shape, values.out);
+  const torch = found.python === undefined ? found : pytorch(found.python, shape, config);
+  const size = { shape: shape.name, batch: `${shape.batchSize}×${shape.maxLength}` };
+  rows.push({ ...size, method: 'lora', precision: 'bf16', who: 'PyTorch + PEFT', ...torch });
+  for (const method of ['lora', 'qlora'])
+    for (const precision of ['f32', 'mixed'])
+      rows.push({ ...size, method, precision, who: 'Lowrank', ...(await ours(shape, { config, method, precision })) });
+}
+const cells = ({ shape, batch, method, precision, who, ms, reason, device }) => [
+  shape,
+  batch,
+  method,
+  precision,
+  who + (device === undefined ? '' : `, ${device}`),
+  ms === undefined ? `not run: ${reason?.split('\n')[0]}` : `${ms.toFixed(1)} ms`,
+];
+const head = ['shape', 'batch', 'method', 'precision', 'who', 'a step'];
+const lines = [head, head.map(() => '---'), ...rows.map(cells)].map((row) => `| ${row.join(' | ')} |`);
+const table = `${adapterName(adapter)}\n\n${lines.join('\n')}\n`;
+writeFileSync(join(values.out, 'table.md'), table);
+writeFileSync(join(values.out, 'table.json'), `${JSON.stringify({ adapter, rows }, null, 1)}\n`);
+console.log(table);
+process.exit(
+  rows.some(({ who, ms, precision }) => who === 'Lowrank' && precision === 'f32' && ms === undefined) ? 1 : 0,
+);
