@@ -167,7 +167,10 @@ test(
     expect(await page.inputValue('.paper textarea')).toMatch(/\nPlease bring the blue rope/);
     expect(await faultsOfAccess(page)).toEqual([]);
     await picture(page, 'words');
-    await page.waitForFunction(() => /0 bytes\s+sent, works offline/.test(document.body.textContent ?? ''));
+    expect(problems).toEqual([]);
+    await page.waitForFunction(() => /0 bytes\s+sent, works offline/.test(document.body.textContent ?? ''), undefined, {
+      timeout: minute,
+    });
     await context.setOffline(true);
     await page.reload();
     await says('has learned 4 of your sentences');
@@ -175,7 +178,6 @@ test(
     await page.keyboard.press('Control+End');
     await page.keyboard.type('\nBest wi');
     await page.waitForFunction(() => /island/.test(document.querySelector('#words-suggestion')?.textContent ?? ''));
-    expect(problems).toEqual([]);
     await context.close();
   },
   4 * minute,
