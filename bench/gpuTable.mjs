@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { adapterName, createWebgpuBackend, listAdapters, profileOf, tiers } from '@lowrank/webgpu';
+import { adapterName, createWebgpuBackend, listAdapters, tiers } from '@lowrank/webgpu';
 import { profileFineTune } from 'lowrank/node';
 import { importSource } from '../scripts/lib/importSource.mjs';
 import { root } from '../scripts/lib/paths.mjs';
@@ -37,17 +37,16 @@ async function findAdapter() {
   return adapters.find(({ software }) => !software) ?? (values.software ? adapters[0] : undefined);
 }
 
-/** Tiers whose features the adapter has; `registers` is for software alone. */
-function tiersOf(adapter) {
-  return tiers.filter((tier) => {
-    if (tier === 'registers') return adapter.software;
-    try {
-      profileOf(adapter, { tier });
-      return true;
-    } catch {
-      return false;
-    }
-  });
+/** The tiers that a device can be opened in; `registers` is for software alone. */
+async function tiersOf(adapter) {
+  const reached = [];
+  for (const tier of tiers) {
+    if (tier === 'registers' && !adapter.software) continue;
+    const backend = await createWebgpuBackend({ tier }).catch(() => undefined);
+    if (backend !== undefined) reached.push(tier);
+    backend?.dispose();
+  }
+  return reached;
 }
 
 /** A config.json of the shape, for both sides. */
@@ -84,7 +83,7 @@ function pytorch(python, { batchSize, maxLength }, config) {
 
 const adapter = await findAdapter();
 if (values.tiers) {
-  console.log(adapter === undefined ? '' : tiersOf(adapter).join(' '));
+  console.log(adapter === undefined ? '' : (await tiersOf(adapter)).join(' '));
   process.exit(0);
 }
 if (adapter === undefined) {
