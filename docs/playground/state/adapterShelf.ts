@@ -7,11 +7,6 @@ import type { Keep } from './keep';
 import type { ModelDesk } from './modelDesk';
 import type { Shared } from './shared';
 
-/** What is kept of an adapter beside its files. */
-interface KeptAdapter extends Omit<Adapter, 'files'> {
-  readonly files: AdapterFiles | undefined;
-}
-
 /** The adapters that the page has, trained here or brought along. */
 export class AdapterShelf {
   readonly list = reactive<Adapter[]>([]);
@@ -30,7 +25,7 @@ export class AdapterShelf {
     const id = `adapter${Date.now().toString(36)}${this.list.length}`;
     await this.model.current()?.attach(id, files);
     this.list.push(adapterOf(files, { ...about, id }));
-    await this.store(id, files);
+    await this.keep();
   }
 
   /** @throws where the files are no adapter, or one that does not fit the model that is loaded */
@@ -44,8 +39,6 @@ export class AdapterShelf {
     await this.model.current()?.detach(adapter.id);
     this.list.splice(this.list.indexOf(adapter), 1);
     await this.keep();
-    // One that did not fit into the storage is not there.
-    await this.page.storage().then((storage) => storage?.removeAdapter(adapter.id).catch(() => undefined));
   }
 
   /** Those that are switched on, with their strengths. */
@@ -61,8 +54,8 @@ export class AdapterShelf {
   }
 
   async open(kept: Keep): Promise<void> {
-    for (const adapter of (await kept.get<KeptAdapter[]>('adapters').catch(() => undefined)) ?? [])
-      await this.page.attempt('adapters', `${adapter.name} cannot be read`, () => this.fetch(adapter));
+    for (const adapter of (await kept.get<Adapter[]>('adapters').catch(() => undefined)) ?? [])
+      this.list.push({ ...adapter, files: markRaw(adapter.files) });
     let waiting: ReturnType<typeof setTimeout> | undefined;
     watch(
       () => this.list.map(({ name, isOn, strength }) => [name, isOn, strength].join()).join('\n'),
@@ -71,21 +64,6 @@ export class AdapterShelf {
         waiting = setTimeout(() => void this.keep(), 500);
       },
     );
-  }
-
-  /** From the storage; an earlier version of the page had the files themselves in its database. */
-  private async fetch({ files: old, ...adapter }: KeptAdapter): Promise<void> {
-    const files = old ?? (await (await this.page.storage())?.adapterFiles(adapter.id));
-    if (files === undefined) return;
-    this.list.push({ ...adapter, files: markRaw(files) });
-    if (old !== undefined) await this.store(adapter.id, old);
-  }
-
-  private async store(id: string, files: AdapterFiles): Promise<void> {
-    const isKept = await this.page.attempt('page', 'The adapter cannot be kept', async () =>
-      (await this.page.storage())?.keepAdapter(id, files),
-    );
-    if (isKept) await this.keep();
   }
 
   /** An adapter of another model stays on the shelf, and out of this one. */
@@ -103,7 +81,7 @@ export class AdapterShelf {
   private keep(): Promise<void> {
     return this.page.keep(
       'adapters',
-      this.list.map((adapter): KeptAdapter => ({ ...adapter, files: undefined })),
+      this.list.map((adapter) => ({ ...adapter })),
     );
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A place where the page keeps what it is at between visits: settings, rows, and a run with the state to go on from,
- * which replaces the one before in one transaction. Plain data by name, in the browser's own database. Models and
- * adapters are in `lowrank/storage`.
+ * which replaces the one before in one transaction. Plain data by name, in the browser's own database. Models are
+ * in `lowrank/storage`.
  */
 export interface Keep {
   get<T>(name: string): Promise<T | undefined>;
