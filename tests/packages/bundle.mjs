@@ -1,5 +1,5 @@
 // One bundler over the page in the current folder, as its manual begins: `node bundle.mjs NAME OUTPUT`. Prints its
-// warnings as a line of JSON.
+// warnings as a line of JSON. esbuild and Rollup follow no `new Worker`: they get the worker as an entry of its own.
 import { copyFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ const bundlers = {
   async esbuild() {
     const esbuild = await load('esbuild');
     const { warnings } = await esbuild.build({
-      entryPoints: ['page.js'],
+      entryPoints: ['page.js', { in: 'lowrank/worker/thread', out: 'trainerThread' }],
       outdir: output,
       bundle: true,
       splitting: true,
@@ -47,7 +47,7 @@ const bundlers = {
     /** @type {string[]} */
     const warnings = [];
     const bundle = await rollup({
-      input: 'page.js',
+      input: { page: 'page.js', trainerThread: 'lowrank/worker/thread' },
       plugins: [nodeResolve({ browser: true })],
       onLog: (/** @type {string} */ level, /** @type {{ message: string }} */ { message }) =>
         void (level === 'warn' && warnings.push(message)),

@@ -10,7 +10,8 @@ import { folderServer } from '../helpers/folderServer';
 import { trainedInNode } from './trained';
 
 // A page of a few lines over the packed packages: built by each bundler as its manual begins, without a plugin, a
-// polyfill or a warning, and run in Chromium, where it has to train as Node does.
+// polyfill or a warning, and run in Chromium, where it has to train as Node does, in the page and through
+// `lowrank/worker`, from a model and into a run of `lowrank/storage`.
 const tools = inject('tools');
 const project = inject('project');
 const minutes = 60_000;
@@ -119,8 +120,10 @@ describe.each(Object.entries(bundlers))('%s', (name, bundler) => {
       if (bundler.isScript === true) expect(said.trim().split('\n').at(-1)).toBe('[]');
       const { result, problems } = await runPage(page);
       expect(problems).toEqual([]);
-      const expected = trainedInNode(project);
-      expect(result).toEqual({ ...expected, losses: expected.losses.map((loss) => expect.closeTo(loss, 4) as number) });
+      const { losses, text } = trainedInNode(project);
+      const same = { text, losses: losses.map((loss) => expect.closeTo(loss, 4) as number) };
+      const runs = [{ id: 'first', status: 'finished', step: 4 }];
+      expect(result).toEqual({ inPage: same, inWorker: same, runs });
       expect(readdirSync(page).length).toBeGreaterThan(0);
       rmSync(page, { recursive: true });
     },
