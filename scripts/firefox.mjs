@@ -103,7 +103,8 @@ try {
     `WebGPU: ${await evaluate('navigator.gpu?.requestAdapter().then((gpu) => gpu?.info.description || !!gpu)')}`,
   );
   const wait =
-    'new Promise((resolve) => { const look = () => globalThis.result ? resolve(JSON.stringify(result)) : setTimeout(look, 100); look(); })';
+    'new Promise((resolve) => { const look = () => ' +
+    'globalThis.result ? resolve(JSON.stringify(result)) : setTimeout(look, 100); look(); })';
   const { inPage, inWorker, runs, error } = JSON.parse(await evaluate(wait));
   // It saves its adapter where it runs.
   process.chdir(work);

@@ -27,6 +27,7 @@ async function all() {
   return { inPage, inWorker, runs };
 }
 
+/** @type {Promise<unknown>} */
 export const trained = all().then(
   (result) => Object.assign(globalThis, { result }),
   (error) => Object.assign(globalThis, { result: { error: String(error?.stack ?? error) } }),
