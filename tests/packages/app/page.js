@@ -1,18 +1,7 @@
 import { openStorage } from 'lowrank/storage';
 import { startTrainer } from 'lowrank/worker';
+import { picked } from './files.js';
 import { main } from './main.js';
-
-/** The files of a model as a person picks them. */
-async function picked() {
-  const names = [
-    'config.json',
-    'generation_config.json',
-    'model.safetensors',
-    'tokenizer.json',
-    'tokenizer_config.json',
-  ];
-  return Promise.all(names.map(async (name) => new File([await (await fetch(`/model/${name}`)).blob()], name)));
-}
 
 /** In the page, and again through a worker: from a model in the browser's storage into a run that stays there. */
 async function all() {
