@@ -12,6 +12,7 @@ import { root } from './lib/paths.mjs';
 const app = join(root, 'tests/packages/app');
 const golden = join(root, 'parity/golden/llama/tied');
 const program = process.argv[2] ?? 'firefox';
+if (!('WebSocket' in globalThis)) throw new Error(`Node ${process.version} has no WebSocket: expected 22 or later`);
 
 /** @param {string} folder where the page goes */
 async function buildPage(folder) {
