@@ -1,7 +1,5 @@
-import type { RemoteStorage } from 'lowrank/worker';
 import type { InjectionKey } from 'vue';
 import { computed, reactive, ref, shallowRef, watch } from 'vue';
-import { pageStorage } from '../engine/storage';
 import { AdapterShelf } from './adapterShelf';
 import type { Example } from './examples';
 import { examples } from './examples';
@@ -92,12 +90,6 @@ export class Playground implements Shared {
 
   notice(text: string): void {
     if (!this.notices.value.includes(text)) this.notices.value = [...this.notices.value, text];
-  }
-
-  async storage(): Promise<RemoteStorage | undefined> {
-    const storage = await pageStorage();
-    if (storage === undefined) this.notice(forgets);
-    return storage;
   }
 
   async keep(name: string, value: unknown): Promise<void> {

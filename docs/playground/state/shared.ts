@@ -1,4 +1,3 @@
-import type { RemoteStorage } from 'lowrank/worker';
 import type { Settings } from './settings';
 
 /** Where on the page something went wrong: it is said there. */
@@ -10,8 +9,6 @@ export interface Shared {
   /** Does something that may fail, and says so in its place. Resolves with whether it went well. */
   attempt(place: Place, during: string, work: () => unknown): Promise<boolean>;
   notice(text: string): void;
-  /** Where files are kept; undefined where this window has no such place. */
-  storage(): Promise<RemoteStorage | undefined>;
   /** Writes something into the browser's database. */
   keep(name: string, value: unknown): Promise<void>;
 }
