@@ -1,6 +1,5 @@
 import { it } from 'vitest';
-import { describeKernel, given, randomInput } from '../testing/kernelHarness.js';
-import { tiers } from '../profile.js';
+import { describeKernel, given, randomInput, rowTiers } from '../testing/kernelHarness.js';
 import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
 
 function rows(count: number, width: number, scale: number): KernelCase {
@@ -66,5 +65,5 @@ describeKernel(
       );
     });
   },
-  tiers,
+  rowTiers,
 );

@@ -1,7 +1,6 @@
 import { sizeOf } from '@lowrank/tensor/op';
 import { expect, it } from 'vitest';
-import { tiers } from '../profile.js';
-import { describeKernel, given, randomInput } from '../testing/kernelHarness.js';
+import { describeKernel, given, randomInput, rowTiers } from '../testing/kernelHarness.js';
 
 const shapes = [
   [1, 1, 1],
@@ -59,5 +58,5 @@ describeKernel(
       }
     });
   },
-  tiers,
+  rowTiers,
 );

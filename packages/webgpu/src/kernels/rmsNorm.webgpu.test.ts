@@ -1,6 +1,5 @@
 import { it } from 'vitest';
-import { tiers } from '../profile.js';
-import { describeKernel, randomInput } from '../testing/kernelHarness.js';
+import { describeKernel, randomInput, rowTiers } from '../testing/kernelHarness.js';
 
 const shapes = [
   [1, 1],
@@ -36,5 +35,5 @@ describeKernel(
       );
     });
   },
-  tiers,
+  rowTiers,
 );

@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import type { TestInput } from '../testing/kernelHarness.js';
-import { tiers } from '../profile.js';
-import { describeKernel, given, randomInput, scalarInput } from '../testing/kernelHarness.js';
+import { describeKernel, given, randomInput, rowTiers, scalarInput } from '../testing/kernelHarness.js';
 
 describeKernel(
   'sampleThreshold',
@@ -55,5 +54,5 @@ describeKernel(
       await check(given([7, 7, 7], [1, 3]), [1, 1, 0.1, 1]);
     });
   },
-  tiers,
+  rowTiers,
 );

@@ -44,6 +44,9 @@ export function scalarInput(value: number, dtype: DType = 'f32'): TestInput {
  */
 export const testTiers: readonly Tier[] = tiersOfTests(process.env['LOWRANK_TEST_TIERS'] ?? 'registers,portable');
 
+/** Those, and the one that joins the lanes of a row by subgroup operations, which every driver of the tests has. */
+export const rowTiers: readonly Tier[] = [...new Set<Tier>([...testTiers, 'subgroups'])];
+
 function tiersOfTests(names: string): Tier[] {
   return names.split(',').map((name) => {
     const tier = tiers.find((known) => known === name);
