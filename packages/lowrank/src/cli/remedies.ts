@@ -44,7 +44,6 @@ export const remedies: Readonly<Record<string, string>> = {
   'methods.bottleneck': 'Give a width of 1, 2, …',
   'methods.dtype': 'Save the file in F32, F16 or BF16.',
   'methods.initText': 'Give a text and the tokenizer that the model has, or another init.',
-  'methods.noEmbedding': 'Take a model whose input embedding has as many rows as its vocabulary, or another method.',
   'methods.subspaceModel': 'Load the model that the subspace was trained over; its name is in the message.',
   'methods.virtualTokens': 'Take fewer virtual tokens: they and the text share the model’s positions.',
   'models.disposed': 'Make another generator: createGenerator(model, …).',

@@ -58,6 +58,7 @@ async function timed(
         what: 'a profile',
         expected: 'the cpu backend or a webgpu one',
         got: backend.name,
+        remedy: 'Take a device of the command line, or give the backend’s executables the method profile.',
       });
     runs.push(profiled);
   }
