@@ -31,7 +31,9 @@ test('adapted products of one input, rotated, and their gradients share launches
       [1, rows],
     );
     const fn = (): Record<string, Tensor> => {
-      const products = layers.map(({ w, a, b }) => add(linear(x, w), linear(mul(linear(x, a), scale), b)));
+      // What the run has made itself: as every layer's input but the first.
+      const h = add(x, 1);
+      const products = layers.map(({ w, a, b }) => add(linear(h, w), linear(mul(linear(h, a), scale), b)));
       const turned = products.map((y, at) =>
         at === 2 ? y : rope(reshape(y, [1, rows, heads[at] ?? 1, 32]), cosine, sine, positions),
       );
