@@ -112,12 +112,12 @@ function weightOf({ inputs, attrs, recorder }: Call<'matmul'>): { address: numbe
   return { address: at(b, 0).address, encoding: encodingOf(at(b, 0)) };
 }
 
-function lowerFewRows(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
-  const { attrs, inputs, outputs, recorder } = call;
+/** What a product over whole operands begins with: sizes, places and strides of A, B, C, the addend and h. */
+function operandWords(call: Call<'matmul'>, { m, n, k, rank }: Sizes): number[] {
+  const { attrs, inputs, outputs } = call;
   const [a, b] = [at(inputs, 0), weightOf(call)];
-  const { h, u, c, addendStride } = epilogueOf(call, n);
-  const uTransposed = attrs.lowRank === 'nt';
-  const words = [
+  const { h, c, addendStride } = epilogueOf(call, n);
+  return [
     m,
     n,
     k,
@@ -132,11 +132,15 @@ function lowerFewRows(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
     addendStride,
     h?.address ?? 0,
     rank,
-    rank,
-    u?.address ?? 0,
-    uTransposed ? rank : n,
-    Number(uTransposed),
   ];
+}
+
+function lowerFewRows(call: Call<'matmul'>, sizes: Sizes): void {
+  const { m, n, k, rank } = sizes;
+  const { attrs, recorder } = call;
+  const { u } = epilogueOf(call, n);
+  const uTransposed = attrs.lowRank === 'nt';
+  const words = [...operandWords(call, sizes), rank, u?.address ?? 0, uTransposed ? rank : n, Number(uTransposed)];
   recorder.launch(KernelId.gemv, words, Math.ceil(n / 16), 4 * m * (k + rank));
 }
 
@@ -145,10 +149,10 @@ function lowerThin({ inputs, outputs, recorder }: Call<'matmul'>, { m, n, k }: S
   recorder.launch(KernelId.thin, words, Math.ceil(Math.max(m, n) / 32), 32 * Math.min(m, n) * k);
 }
 
-function lowerProduct(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
-  const { attrs, inputs, outputs, recorder } = call;
-  const [a, b] = [at(inputs, 0), weightOf(call)];
-  const { h, u, c, addendStride } = epilogueOf(call, n);
+function lowerProduct(call: Call<'matmul'>, sizes: Sizes): void {
+  const { m, n, k, rank } = sizes;
+  const { attrs, recorder } = call;
+  const { u } = epilogueOf(call, n);
   const uTransposed = attrs.lowRank === 'nt';
   const rows = Math.ceil(m / Math.ceil(m / mostRowsPerPanel));
   // What is summed in which order must not depend on the number of threads.
@@ -156,20 +160,7 @@ function lowerProduct(call: Call<'matmul'>, { m, n, k, rank }: Sizes): void {
   const { rowsPerTask, columnsPerTask } = ownTasks({ m, n, rows, threads: recorder.threads });
   const rowBlocks = Math.ceil(m / rowsPerTask);
   const words = [
-    m,
-    n,
-    k,
-    a.address,
-    k,
-    b.address,
-    attrs.transposeB ? k : n,
-    Number(attrs.transposeB) + 2 * b.encoding,
-    at(outputs, 0).address,
-    n,
-    c?.address ?? 0,
-    addendStride,
-    h?.address ?? 0,
-    rank,
+    ...operandWords(call, sizes),
     u?.address ?? 0,
     uTransposed ? rank : n,
     Number(uTransposed) + 2 * (u === undefined ? 0 : encodingOf(u)),
