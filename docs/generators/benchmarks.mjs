@@ -56,28 +56,27 @@ function training(results) {
       ...ours.map(({ device, ...each }) => [named(report, device), each]),
       ...pytorch.map(({ threads, ...each }) => [`PyTorch, ${threads} thread${threads > 1 ? 's' : ''}`, each]),
     ];
-    return lines.map(
-      ([who, { msPerStep, tokensPerSecond }]) =>
-        `| ${workload.name}, r = ${workload.r} | ${who} | ${one(msPerStep.median)} | ${one(tokensPerSecond)} |`,
+    return lines.map(([who, { msPerStep, tokensPerSecond }]) =>
+      row(when(report), `${workload.name}, r = ${workload.r}`, who, one(msPerStep.median), one(tokensPerSecond)),
     );
   });
   return `## A training step
 
 LoRA on all linear layers, 8 rows a step, forward, backward, clipping and AdamW.
 
-| model and rows | device | ms/step | tokens/s |
-| --- | --- | ---: | ---: |
+| measured | model and rows | device | ms/step | tokens/s |
+| --- | --- | --- | ---: | ---: |
 ${rows.join('\n')}
 `;
 }
 
 function products(results) {
-  const rows = results.flatMap(({ name, report }) =>
+  const rows = results.flatMap(({ report }) =>
     (report.matmul?.results ?? [])
       .filter(({ againstPeer, case: size }) => againstPeer !== undefined && size.startsWith('512³'))
       .map(({ case: size, who, gflops, againstPeer }) =>
         row(
-          name.slice(0, 10),
+          when(report),
           size,
           named(report, who),
           one(gflops, 1),
@@ -100,6 +99,7 @@ function quantized(results) {
     (report.quantized?.steps ?? []).flatMap(({ device, model, results: steps }) =>
       steps.map(({ name, msPerStep, against16, matrixShare, peakBytes }) =>
         row(
+          when(report),
           `${named(report, device)}, hidden ${one(model.hidden)}`,
           name,
           one(msPerStep.median),
@@ -114,11 +114,15 @@ function quantized(results) {
 
 A step over one block of a Llama: the same adapter over a 16-bit base and over 4-bit codes.
 
-| device and block | base | ms/step | × 16-bit | bytes of the matrices, × 16-bit | peak |
-| --- | --- | ---: | ---: | ---: | ---: |
+| measured | device and block | base | ms/step | × 16-bit | bytes of the matrices, × 16-bit | peak |
+| --- | --- | --- | ---: | ---: | ---: | ---: |
 ${rows.join('\n')}
 `;
 }
+
+/** The day and the processor of a run. */
+const when = ({ date, machine }) =>
+  `${date.slice(0, 10)}, ${machine.cpu.replace(/\(R\)|\(TM\)| Processor/g, '').trim()}`;
 
 const named = (report, id) => {
   const { description = id } = report.devices.find((device) => device.id === id) ?? {};
