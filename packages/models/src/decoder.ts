@@ -4,6 +4,8 @@ import type { Arena } from '@lowrank/tensor/backend';
 import type { InputSpec } from '@lowrank/tensor/op';
 import { assign, cast, compile, embedding, equal, maximum, persistent, reshape, tensor } from '@lowrank/tensor';
 import type { CausalModel } from './causalModel.js';
+import { kvCacheFor } from './kvCache.js';
+import type { KvCache } from './kvCache.js';
 import type { Sampler } from './sampling.js';
 
 /**
@@ -32,6 +34,7 @@ export interface DecoderOptions {
   readonly batch: number;
   /** Positions of each row that the caches hold. */
   readonly capacity: number;
+  readonly kvCache?: KvCache | undefined;
 }
 
 /**
@@ -61,7 +64,8 @@ export class Decoder {
     this.batch = batch;
     this.capacity = capacity;
     const { layers, keyHeads, headSize, vocabularySize } = model.shape;
-    const cache = (name: string): Tensor => persistent([batch, capacity, keyHeads, headSize], { name });
+    const dtype = kvCacheFor(options.kvCache, backend, model.shape);
+    const cache = (name: string): Tensor => persistent([batch, capacity, keyHeads, headSize], { name, dtype });
     this.caches = Array.from({ length: layers }, (_, at) => ({
       keys: cache(`keys ${at}`),
       values: cache(`values ${at}`),

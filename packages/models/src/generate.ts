@@ -3,6 +3,7 @@ import type { Backend } from '@lowrank/tensor';
 import { Arena } from '@lowrank/tensor/backend';
 import type { CausalModel } from './causalModel.js';
 import { bucketOf, Decoder } from './decoder.js';
+import type { KvCache } from './kvCache.js';
 import type { SamplingOptions } from './sampling.js';
 import { checkSampling, checkSetting, Sampler } from './sampling.js';
 import { TextEnds } from './textEnds.js';
@@ -35,6 +36,16 @@ export interface Generator {
   dispose(): Promise<void>;
 }
 
+/** Options of {@link createGenerator}: where it writes, and how it keeps what it has read. */
+export interface CreateGeneratorOptions {
+  readonly backend: Backend;
+  /**
+   * Keeps keys and values in f32, or rounded to f16: half the memory, and half of what each token reads of it. Beyond
+   * ±65,504, which no usual model reaches, f16 has infinity. Default: f16 on a backend of mixed precision, else f32.
+   */
+  readonly kvCache?: KvCache | undefined;
+}
+
 /** Batches of different sizes whose caches are kept; the one not used for longest goes first. */
 const keptDecoders = 4;
 
@@ -44,8 +55,8 @@ const keptDecoders = 4;
  * creates nothing on the device. A plan keeps the adapters that the model had when it was made: make a generator for
  * each set of adapters.
  */
-export function createGenerator(model: CausalModel, options: { readonly backend: Backend }): Generator {
-  return new CachedGenerator(model, options.backend);
+export function createGenerator(model: CausalModel, options: CreateGeneratorOptions): Generator {
+  return new CachedGenerator(model, options);
 }
 
 /**
@@ -54,10 +65,10 @@ export function createGenerator(model: CausalModel, options: { readonly backend:
  */
 export async function generate(
   model: CausalModel,
-  { backend, prompts }: { readonly backend: Backend; readonly prompts: readonly Prompt[] },
+  { prompts, ...on }: CreateGeneratorOptions & { readonly prompts: readonly Prompt[] },
   options: GeneratorOptions,
 ): Promise<number[][]> {
-  const generator = createGenerator(model, { backend });
+  const generator = createGenerator(model, on);
   try {
     return (await generator.generate(prompts, options)).map(({ ids }) => [...ids]);
   } finally {
@@ -75,9 +86,9 @@ class CachedGenerator implements Generator {
 
   constructor(
     private readonly model: CausalModel,
-    private readonly backend: Backend,
+    private readonly options: CreateGeneratorOptions,
   ) {
-    this.arena = new Arena(backend);
+    this.arena = new Arena(options.backend);
   }
 
   async generate(prompts: readonly Prompt[], options: GeneratorOptions): Promise<GeneratedText[]> {
@@ -150,9 +161,9 @@ class CachedGenerator implements Generator {
       this.decoders.delete(oldest[0]);
       await oldest[1].dispose();
     }
-    const { model, backend, arena, sampler } = this;
+    const { model, arena, sampler } = this;
     const made = new Decoder(model, {
-      backend,
+      ...this.options,
       arena,
       sampler,
       batch,

@@ -5,10 +5,10 @@
  * The products are `gemmBlock`.
  *
  * All kernels share one parameter list: [0 q, 1 k, 2 v, 3 segments, 4 lengths, 5 o, 6 logSumExp, 7 batch, 8 queries, 9
- * keys, 10 heads, 11 keyHeads, 12 size, 13 causal, 14 window, 15 scale, 16 softcap, 17 g, 18 dq, 19 dk, 20 dv, 21
- * delta]; segments, lengths and softcap are 0 where absent.
+ * keys, 10 heads, 11 keyHeads, 12 size, 13 causal, 14 window, 15 scale, 16 softcap, 17 halves, 18 g, 19 dq, 20 dk, 21
+ * dv, 22 delta]; segments, lengths and softcap are 0 where absent; halves is 1 where k and v are f16, forward alone.
  */
-import { max4, scratch, sum4 } from './common';
+import { load1, load4, max4, scratch, sum4 } from './common';
 import { gemmBlock, packColumns, packRows } from './gemm';
 import { exp4, log1, tanh4 } from './math';
 
@@ -53,6 +53,8 @@ let scale: f32 = 0,
   softcap: f32 = 0;
 let queryStride: i32 = 0,
   keyStride: i32 = 0;
+/** Whether k and v are f16. */
+let halves: i32 = 0;
 /** Heads taken together, how many such groups there are, and the queries of a block. */
 let group: i32 = 0,
   groups: i32 = 0,
@@ -73,7 +75,8 @@ function enter(p: usize): void {
   window = load<i32>(p, 56);
   scale = load<f32>(p, 60);
   softcap = load<f32>(p, 64);
-  g = load<usize>(p, 68);
+  halves = load<i32>(p, 68);
+  g = load<usize>(p, 72);
   queryStride = heads * size;
   keyStride = keyHeads * size;
   group = heads / keyHeads;
@@ -298,6 +301,24 @@ function softmaxRow(r: i32, first: i32, count: i32): void {
   store<f64>(sums, load<f64>(sums) + <f64>sum4(sum));
 }
 
+/**
+ * Where `count` rows of keys or values lie in f32 from element `from` on: in memory, or, where they are f16, in the
+ * scratch memory that only the backward pass takes otherwise, one row after another.
+ */
+function readable(base: usize, from: i32, count: i32): usize {
+  if (halves == 0) return base + ((<usize>from) << 2);
+  let to = scratch + OUTPUT2;
+  const whole = size & ~3;
+  for (let j = 0; j < count; j++) {
+    const row = from + j * keyStride;
+    let i = 0;
+    for (; i < whole; i += 4) v128.store(to + ((<usize>i) << 2), load4<i16>(base, row + i));
+    for (; i < size; i++) store<f32>(to + ((<usize>i) << 2), load1<i16>(base, row + i));
+    to += (<usize>size) << 2;
+  }
+  return scratch + OUTPUT2;
+}
+
 /** attention: a unit is a block of at most 48 rows of one group of heads. */
 export function attention(p: usize, begin: i32, end: i32): void {
   enter(p);
@@ -319,10 +340,11 @@ export function attention(p: usize, begin: i32, end: i32): void {
     const keyHead = (groupIndex * group * keyHeads) / heads;
     for (let key = low; key < high; key += KEYS) {
       const width = min(KEYS, high - key);
-      const offset = (<usize>(((b * keys + key) * keyHeads + keyHead) * size)) << 2;
-      scores(scratch + QUERY_ROWS, size, rows, k + offset, keyStride, width, scratch + SCORES);
+      const from = ((b * keys + key) * keyHeads + keyHead) * size;
+      const stride = halves ? size : keyStride;
+      scores(scratch + QUERY_ROWS, size, rows, readable(k, from, width), stride, width, scratch + SCORES);
       for (let r = 0; r < rows; r++) softmaxRow(r, key, width);
-      accumulate(scratch + SCORES, rows, v + offset, keyStride, width, scratch + OUTPUT);
+      accumulate(scratch + SCORES, rows, readable(v, from, width), stride, width, scratch + OUTPUT);
     }
     for (let r = 0; r < rows; r++) {
       const total = load<f64>(scratch + SUMS + ((<usize>r) << 3));
@@ -363,7 +385,7 @@ export function attentionBackwardQuery(p: usize, begin: i32, end: i32): void {
         delta += <f64>load<f32>(gradient + i) * <f64>load<f32>(from + i);
       const line = (<usize>lineOf(b, groupIndex, first, r)) << 2;
       store<f32>(scratch + DELTAS + ((<usize>r) << 2), <f32>delta);
-      store<f32>(load<usize>(p, 84) + line, <f32>delta);
+      store<f32>(load<usize>(p, 88) + line, <f32>delta);
       store<f32>(scratch + TOPS + ((<usize>r) << 2), load<f32>(load<usize>(p, 24) + line));
     }
     memory.fill(scratch + OUTPUT, 0, (<usize>(rows * size)) << 2);
@@ -400,7 +422,7 @@ export function attentionBackwardQuery(p: usize, begin: i32, end: i32): void {
     const bytes = (<usize>(group * size)) << 2;
     for (let i = 0; i < count; i++)
       memory.copy(
-        load<usize>(p, 72) + ((<usize>(place + i * queryStride)) << 2),
+        load<usize>(p, 76) + ((<usize>(place + i * queryStride)) << 2),
         scratch + OUTPUT + <usize>i * bytes,
         bytes,
       );
@@ -436,8 +458,8 @@ export function attentionBackwardKey(p: usize, begin: i32, end: i32): void {
     const place = <usize>((b * keys + key) * keyHeads + keyHead) * bytes;
     for (let j = 0; j < width; j++) {
       const row = place + ((<usize>(j * keyStride)) << 2);
-      memory.copy(load<usize>(p, 80) + row, scratch + OUTPUT + <usize>j * bytes, bytes);
-      memory.copy(load<usize>(p, 76) + row, scratch + OUTPUT2 + <usize>j * bytes, bytes);
+      memory.copy(load<usize>(p, 84) + row, scratch + OUTPUT + <usize>j * bytes, bytes);
+      memory.copy(load<usize>(p, 80) + row, scratch + OUTPUT2 + <usize>j * bytes, bytes);
     }
   }
 }
@@ -463,7 +485,7 @@ function addKeyGradients(
   for (let r = 0; r < rows; r++) {
     const line = (<usize>lineOf(b, groupIndex, first, r)) << 2;
     store<f32>(scratch + TOPS + ((<usize>r) << 2), load<f32>(load<usize>(p, 24) + line));
-    store<f32>(scratch + DELTAS + ((<usize>r) << 2), load<f32>(load<usize>(p, 84) + line));
+    store<f32>(scratch + DELTAS + ((<usize>r) << 2), load<f32>(load<usize>(p, 88) + line));
   }
   const offset = (<usize>(((b * keys + start) * keyHeads + keyHead) * size)) << 2;
   scores(k + offset, keyStride, width, scratch + QUERY_ROWS, size, rows, scratch + SCORES);

@@ -56,23 +56,26 @@ export function scatterAddRows(p: usize, begin: i32, end: i32): void {
 }
 
 /**
- * writeAt: [cache, value, starts, capacity, length, row]. A unit is one row of the batch, written over the cache in
- * place.
+ * writeAt: [cache, value, starts, capacity, length, row, halves]. A unit is one row of the batch, written over the
+ * cache in place; a cache in f16 where halves is 1.
  */
 export function writeAt(p: usize, begin: i32, end: i32): void {
   const capacity = load<i32>(p, 12),
     length = load<i32>(p, 16);
-  const rowBytes = (<usize>load<i32>(p, 20)) << 2;
+  const row = load<i32>(p, 20),
+    halves = load<i32>(p, 24);
   for (let b = begin; b < end; b++) {
     const start = load<i32>(load<usize>(p, 8) + ((<usize>b) << 2));
     const first = max(0, -start);
     const last = min(length, capacity - start);
     if (last <= first) continue;
-    memory.copy(
-      load<usize>(p) + <usize>(b * capacity + start + first) * rowBytes,
-      load<usize>(p, 4) + <usize>(b * length + first) * rowBytes,
-      <usize>(last - first) * rowBytes,
-    );
+    const count = (last - first) * row;
+    const from = load<usize>(p, 4) + ((<usize>((b * length + first) * row)) << 2);
+    const to = <usize>((b * capacity + start + first) * row);
+    if (halves == 0) memory.copy(load<usize>(p) + (to << 2), from, (<usize>count) << 2);
+    else
+      for (let i: usize = 0; i < <usize>count; i++)
+        store<u16>(load<usize>(p) + ((to + i) << 1), <u16>toF16(load<f32>(from + (i << 2))));
   }
 }
 

@@ -1,5 +1,7 @@
 import type { Backend } from '@lowrank/tensor';
+import { fromNumbers } from '@lowrank/tensor';
 import type { AttrsOf } from '@lowrank/tensor/backend';
+import { toFloat64 } from '@lowrank/tensor/op';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCpuBackend } from '../backend.js';
 import type { TestTensor } from './testing.js';
@@ -62,7 +64,7 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
     if (q === undefined || k === undefined || v === undefined) throw new Error('three operands');
     const [scale] = reference(
       'attention',
-      [q, k, { ...v, data: Float32Array.from(v.data, Math.abs) }, ...masks],
+      [q, k, { ...v, data: fromNumbers(Float64Array.from(toFloat64(v.data, v.dtype), Math.abs), v.dtype) }, ...masks],
       attrs,
     );
     expect(
@@ -141,6 +143,18 @@ describe.each([1, 2])('attention on %i threads', (threads) => {
         softcap: 0.7,
       });
       await forward(operands(sizes), base);
+    }
+  });
+
+  test('a cache in f16', async () => {
+    for (const queries of [1, 3, 60]) {
+      for (const size of [20, 6]) {
+        const sizes = { batch: 2, queries, keys: 150, heads: 6, keyHeads: 2, size };
+        const [q = normal([1])] = operands(sizes);
+        const cache = (): TestTensor => normal([2, 150, 2, size], 'f16');
+        const lengths = value([2], [17, 150 - queries], 'i32');
+        await forward([q, cache(), cache(), lengths], { ...base, lengths: true, window: 100 });
+      }
     }
   });
 

@@ -95,6 +95,7 @@ function wordsOf({ qkv, masks, attrs, o, logSumExp }: AttentionCall): number[] {
     attrs.window,
     f32Bits(attrs.scale),
     f32Bits(attrs.softcap),
+    Number(at(present, 1).dtype === 'f16'),
   ];
 }
 

@@ -101,18 +101,21 @@ export const writeAt: CpuKernel<'writeAt'> = {
     const [batch = 1, capacity = 1] = cache.shape;
     const length = value.shape[1] ?? 1;
     const row = sizeOf(cache.shape.slice(2));
+    const halves = cache.dtype === 'f16';
     if (y.address !== cache.address) {
+      // Copied in words of four bytes.
+      const words = row / (halves ? 2 : 1);
       copyStrided(recorder, {
-        shape: [batch * capacity, row],
+        shape: [batch * capacity, words],
         from: cache.address,
-        fromStrides: [row, 1],
+        fromStrides: [words, 1],
         to: y.address,
-        toStrides: [row, 1],
+        toStrides: [words, 1],
       });
     }
     recorder.launch(
       KernelId.writeAt,
-      [y.address, value.address, starts.address, capacity, length, row],
+      [y.address, value.address, starts.address, capacity, length, row, Number(halves)],
       batch,
       length * row,
     );

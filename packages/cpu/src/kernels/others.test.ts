@@ -293,6 +293,13 @@ describe.each([1, 2])('kernels on %i threads', (threads) => {
     await check('writeAt', inputs, {}, { bound: 0 });
     await check('writeAt', inputs, {}, { bound: 0, inPlace: [[0, 0]] });
     await check('writeAt', [normal([2, 3, 1]), normal([2, 1, 1]), value([2], [3, -1], 'i32')], {}, { bound: 0 });
+    // A cache in f16 takes what rounds to nearest even.
+    const [, rows = value([0], []), starts = value([0], [])] = inputs;
+    const halves = [normal([3, 10, 2, 3], 'f16'), rows, starts];
+    for (const inPlace of [[[0, 0]] as const, []]) {
+      const { outputs, expected } = await runOp([backend, 'writeAt'], halves, {}, { inPlace });
+      expect([...(outputs[0] ?? [])]).toEqual(roundTo([...(expected[0] ?? [])], 'f16'));
+    }
   });
 
   test('cast between all dtypes', async () => {

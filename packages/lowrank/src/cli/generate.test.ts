@@ -111,3 +111,11 @@ test('what generation_config.json asks and Lowrank cannot is refused, with the f
   expect((await runCli([...flags, flag])).code).toBe(0);
   rmSync(model, { recursive: true });
 });
+
+test('--kv-cache f16 writes the same; another type is refused', async () => {
+  const plain = await json(['--prompt', 'name: ada']);
+  expect(await json(['--prompt', 'name: ada', '--kv-cache', 'f16'])).toEqual(plain);
+  const refused = await run(['--prompt', 'name: ada', '--kv-cache', 'int8']);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(/--kv-cache.*expected.*f32.*f16/);
+});

@@ -1,8 +1,10 @@
 import { number, wholeNumber } from '@lowrank/settings';
 import type { Command } from 'commander';
-import { numberFlag } from './numbers.js';
+import { kvCaches } from '@lowrank/models';
+import type { KvCache } from '@lowrank/models';
+import { choiceFlag, numberFlag } from './numbers.js';
 
-/** Flags of `generate` and `chat`: how tokens are drawn, and what ends a text. */
+/** Flags of `generate` and `chat`: how tokens are drawn, what ends a text, and how what was read is kept. */
 export interface SamplingFlags {
   temperature?: number;
   topK?: number;
@@ -11,6 +13,7 @@ export interface SamplingFlags {
   repetitionPenalty?: number;
   generationConfig: boolean;
   stop?: string[];
+  kvCache?: KvCache;
   seed: number;
 }
 
@@ -52,6 +55,12 @@ export function addSamplingFlags(
       '--stop <text>',
       'ends the text before this string, in which \\n and \\t mean what they usually mean; may be given several times',
       stopFlag,
+    )
+    .option(
+      '--kv-cache <type>',
+      `${kvCaches.join(' or ')}: what the keys and values of the text are kept in; f16 takes half the memory, and ` +
+        'half of what each token reads of it (default: f16 in mixed precision, else f32)',
+      choiceFlag('--kv-cache', kvCaches),
     )
     .option('--no-generation-config', "leaves what the model's generation_config.json says of texts aside, but for EOS")
     .option('--seed <n>', 'seed of the sampling', whole('--seed', 0), 0);

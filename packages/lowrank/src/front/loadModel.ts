@@ -1,6 +1,7 @@
 import { readChatTemplate, readTokenizer } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import { loadCausalModel as loadNetwork, requireFile } from '@lowrank/models';
+import type { KvCache } from '@lowrank/models';
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { Backend } from '@lowrank/tensor';
 import type { Precision } from '@lowrank/tensor/backend';
@@ -29,6 +30,11 @@ export interface LoadModelOptions extends DeviceChoices {
   readonly precision?: Precision | undefined;
   /** Keeps the token embedding and the output projection, frozen, in 8-bit rows: half of what 16 bits take. */
   readonly quantizeEmbeddings?: boolean | undefined;
+  /**
+   * What keys and values are kept in while texts are written: `f16` halves that memory, and what each token reads of
+   * it. Default: `f16` in mixed precision, else `f32`.
+   */
+  readonly kvCache?: KvCache | undefined;
   /** A chat template in Jinja. Default: the model's own. */
   readonly template?: string | undefined;
   /** Reports how far the download (of a hub id or URL) or the loading of the weights is. */
@@ -42,7 +48,7 @@ export interface LoadModelOptions extends DeviceChoices {
 }
 
 /** Options of {@link loadModel} for a model that says something of texts instead of writing them. */
-export interface LoadTaskOptions extends Omit<LoadModelOptions, 'template'> {
+export interface LoadTaskOptions extends Omit<LoadModelOptions, 'template' | 'kvCache'> {
   readonly task: TaskName;
   /** What was learned for it: an adapter's folder, hub id, URL or files. */
   readonly adapter?: ModelSource | undefined;
@@ -82,7 +88,7 @@ export async function loadModel(
   const { backend, owned } = await openDevice(device, options);
   try {
     const quantization = settingsOf(options.quantization);
-    const { quantizeEmbeddings } = options;
+    const { quantizeEmbeddings, kvCache }: LoadModelOptions = options;
     const network = await loadNetwork(files, {
       quantization,
       quantizeEmbeddings,
@@ -92,7 +98,7 @@ export async function loadModel(
     });
     const stopIds = await endIds(tokenizer, network, texts);
     const opened = { name, files, network, tokenizer, template, backend, ownsBackend: owned, stopIds };
-    return new Model({ ...opened, quantization, quantizeEmbeddings });
+    return new Model({ ...opened, quantization, quantizeEmbeddings, kvCache });
   } catch (error) {
     if (owned) backend.dispose();
     throw error;

@@ -5,7 +5,7 @@ import type { LoraAdapter, LoraAdapterFiles, LoraConfig } from '@lowrank/lora';
 import { loraConfig, serializeAdapter } from '@lowrank/lora';
 import type { MethodFiles } from '@lowrank/methods';
 import { readMethod } from '@lowrank/methods';
-import type { CausalModel, Generator, ModelFiles, SamplingOptions } from '@lowrank/models';
+import type { CausalModel, Generator, KvCache, ModelFiles, SamplingOptions } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import {
   activateAdapter,
@@ -73,6 +73,7 @@ export interface ModelParts {
   readonly files: ModelFiles;
   readonly quantization: QuantizationSettings | undefined;
   readonly quantizeEmbeddings?: boolean | undefined;
+  readonly kvCache?: KvCache | undefined;
   readonly network: CausalModel;
   readonly tokenizer: TextTokenizer;
   readonly template: ChatTemplate | undefined;
@@ -311,7 +312,7 @@ export class Model {
 
   #generator(): Generator {
     if (this.#disposed) throw disposed(this.name);
-    return (this.#plans ??= createGenerator(this.network, { backend: this.backend }));
+    return (this.#plans ??= createGenerator(this.network, { backend: this.backend, kvCache: this.#parts.kvCache }));
   }
 
   /** How a text is written: as the call says, else as the model's folder does. */

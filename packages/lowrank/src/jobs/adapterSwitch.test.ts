@@ -48,7 +48,7 @@ test.each([
       prepared++;
       return prepare(...given);
     };
-    const writer = await openAdapterSwitch(model, adapters, backend);
+    const writer = await openAdapterSwitch(model, adapters, { backend });
     const [one, two = one] = adapters.keys();
     let text: readonly number[] = first;
     for (const name of [one, one, two, undefined, two, one]) {

@@ -1,9 +1,8 @@
 import type { LoraAdapter } from '@lowrank/lora';
-import type { GeneratedText, GeneratorOptions, Generator, Prompt } from '@lowrank/models';
+import type { CreateGeneratorOptions, GeneratedText, GeneratorOptions, Generator, Prompt } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import type { AdapterBank } from '@lowrank/patch';
 import { activateAdapter, bankFor, bankObstacles, loadAdapter, openAdapterBank } from '@lowrank/patch';
-import type { Backend } from '@lowrank/tensor';
 import type { OpenModel } from './openModel.js';
 
 /** A model that writes with one of several adapters, or with none. */
@@ -25,9 +24,9 @@ export interface AdapterSwitch {
 export async function openAdapterSwitch(
   { module }: OpenModel,
   adapters: ReadonlyMap<string, LoraAdapter>,
-  backend: Backend,
+  on: CreateGeneratorOptions,
 ): Promise<AdapterSwitch> {
-  const make = (): Generator => createGenerator(module, { backend });
+  const make = (): Generator => createGenerator(module, on);
   if (adapters.size === 0) return new BankSwitch(make(), undefined);
   const obstacles = await Promise.all([...adapters.values()].map((adapter) => bankObstacles(module, adapter)));
   if (obstacles.every(({ length }) => length === 0)) {

@@ -2,7 +2,7 @@ import type { ChatMessage, ChatTemplate, TextTokenizer } from '@lowrank/data';
 import { readChatTemplate, readTokenizer, renderChat, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
 import type { LoraAdapter } from '@lowrank/lora';
-import type { SamplingOptions } from '@lowrank/models';
+import type { KvCache, SamplingOptions } from '@lowrank/models';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import type { TextEndings } from '../front/answerEnds.js';
@@ -31,6 +31,8 @@ export interface ChatFolderOptions extends TransferEvents, QuantizationOptions, 
   readonly system?: string;
   /** Of one answer; default 512, or what the model's positions leave room for. */
   readonly maxNewTokens?: number;
+  /** What keys and values are kept in. Default: f16 in mixed precision, else f32. */
+  readonly kvCache?: KvCache | undefined;
   /** Strings that end an answer, besides the end of a turn in the template. */
   readonly stop?: readonly string[];
   /** Whether the folder's generation_config.json says how tokens are drawn where nothing here does. Default true. */
@@ -98,7 +100,7 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const config = await readGenerationConfig(modelTexts(model.folder), options.generationConfig);
   for (const text of [...config.warnings, ...samplingNote(config, options)]) options.onWarning?.(text);
   const sampling = samplingOf(samplingIn(options), config, options.otherwise);
-  const writer = await openAdapterSwitch(model, adapters, await backend());
+  const writer = await openAdapterSwitch(model, adapters, { backend: await backend(), kvCache: options.kvCache });
   return new Chat({
     ...options,
     ...sampling,

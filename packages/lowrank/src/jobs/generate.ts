@@ -1,7 +1,7 @@
 import type { TextTokenizer } from '@lowrank/data';
 import { readTokenizer, textStream } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { SamplingOptions } from '@lowrank/models';
+import type { KvCache, SamplingOptions } from '@lowrank/models';
 import { createGenerator } from '@lowrank/models';
 import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
@@ -29,6 +29,8 @@ export interface GenerateFolderOptions extends TransferEvents, QuantizationOptio
   readonly prompt: string;
   /** Default: 128, or what the model's positions leave room for. */
   readonly maxNewTokens?: number;
+  /** What keys and values are kept in. Default: f16 in mixed precision, else f32. */
+  readonly kvCache?: KvCache | undefined;
   /** Strings that end the text, which is cut before them. */
   readonly stop?: readonly string[];
   /** Whether the folder's generation_config.json says how tokens are drawn where nothing here does. Default true. */
@@ -76,7 +78,7 @@ export async function generateBatch(
   const config = await readGenerationConfig(folder, options.generationConfig);
   for (const text of [...config.warnings, ...samplingNote(config, options)]) options.onWarning?.(text);
   const sampling = samplingOf(samplingIn(options), config);
-  const generator = createGenerator(module, { backend: await backend() });
+  const generator = createGenerator(module, { backend: await backend(), kvCache: options.kvCache });
   try {
     const written = await generator.generate(prompts, {
       ...options,

@@ -26,10 +26,10 @@ export interface AttentionAttrs {
  * o = softmax(cap(scale·q·kᵀ) + mask)·v per head, where cap(s) is softcap·tanh(s/softcap), or s for a softcap of 0;
  * with grouped queries: query head h reads key head ⌊h·Hkv/Hq⌋ (Ainslie et al. 2023).
  *
- * Inputs: q [B, Tq, Hq, D], k and v [B, Tk, Hkv, D], then segments i32 [B, Tk, 2], Tq = Tk: for each position the first
- * index and one past the last index of its document within the row; a query sees its own document only (packed rows,
- * padding); lengths i32 [B]: how many keys of the row precede the first query (the fill of a cache), so that query i
- * sits at position lengths[b] + i. Keys at lengths[b] + Tq and beyond do not exist yet. Without lengths query i sits at
+ * Inputs: q [B, Tq, Hq, D], k and v [B, Tk, Hkv, D] (f16 where a cache keeps them so), then segments i32 [B, Tk, 2],
+ * Tq = Tk: for each position the first index and one past the last index of its document within the row; a query sees
+ * its own document only (packed rows, padding); lengths i32 [B]: how many keys of the row precede the first query (the
+ * fill of a cache), so that query i
  * Tk − Tq + i. A query at position p sees key j when j is in its document, j > p − window (window > 0) and j ≤ p
  * (causal) or j < p + window (not causal, window > 0). Outputs: o [B, Tq, Hq, D] and the log-sum-exp of each query's
  * scores [B, Hq, Tq], for the backward pass. No Tq×Tk matrix is ever stored (Dao et al. 2022).
@@ -54,10 +54,10 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
       g === undefined
     )
       return [];
-    if (attrs.lengths) {
+    if (attrs.lengths || k.dtype !== 'f32') {
       throw new LowrankError({
         code: 'tensor.gradient',
-        what: 'attention with lengths (a cache)',
+        what: `attention with ${attrs.lengths ? 'lengths (a cache)' : `keys in ${k.dtype}`}`,
         expected: 'a call without gradients',
         got: 'one',
         remedy: 'Train without a cache.',
@@ -133,8 +133,8 @@ export function attentionSizes(inputs: readonly Spec[], attrs: AttentionAttrs): 
   const fail = (expected: string): never => {
     throw shapeError('attention', expected, inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(', '));
   };
-  if ([q, k, v].some((spec) => spec?.dtype !== 'f32' || spec.shape.length !== 4))
-    fail('q, k and v in f32 of [B, T, H, D]');
+  if ([q, k, v].some((spec) => spec?.shape.length !== 4) || q?.dtype !== 'f32' || !storable(k) || k?.dtype !== v?.dtype)
+    fail('q in f32, k and v in f32 or f16, of [B, T, H, D]');
   if (k?.shape.join() !== v?.shape.join() || k?.shape[0] !== batch || k.shape[3] !== size)
     fail('k and v of one shape, with the batch and head size of q');
   if (heads % keyHeads !== 0) fail(`query heads that are a multiple of the ${keyHeads} key heads`);
@@ -149,6 +149,11 @@ export function attentionSizes(inputs: readonly Spec[], attrs: AttentionAttrs): 
   if (attrs.lengths && (lengths?.dtype !== 'i32' || sizeOf(lengths.shape) !== batch)) fail('lengths i32 [B]');
   if (!attrs.lengths && queries > keys) fail('no more queries than keys');
   return { batch, queries, keys, heads, keyHeads, size };
+}
+
+/** f32, or f16 in whole words for each position. */
+function storable(spec: Spec | undefined): boolean {
+  return spec?.dtype === 'f32' || (spec?.dtype === 'f16' && sizeOf(spec.shape.slice(2)) % 2 === 0);
 }
 
 interface QueryVisit {

@@ -79,7 +79,8 @@ export const scatterAddRows = defineOp<'scatterAddRows', ScatterAddRowsAttrs>({
 
 /**
  * cache [B, C, …] with value [B, T, …] written over places start[b] … start[b] + T of each row; places beyond C are
- * dropped. In place when the cache is a persistent tensor that the result is assigned to.
+ * dropped. A cache in f16 takes values rounded to nearest even. In place when the cache is a persistent tensor that the
+ * result is assigned to.
  */
 export const writeAtOp = defineOp<'writeAt', Record<never, never>>({
   name: 'writeAt',
@@ -94,13 +95,14 @@ export const writeAtOp = defineOp<'writeAt', Record<never, never>>({
       !fits ||
       cache.shape.slice(2).join() !== value.shape.slice(2).join() ||
       start.dtype !== 'i32' ||
-      cache.dtype !== 'f32' ||
+      !(cache.dtype === 'f32' || (cache.dtype === 'f16' && sizeOf(cache.shape.slice(2)) % 2 === 0)) ||
       value.dtype !== 'f32'
     ) {
       throw shapeError(
         'writeAt',
-        'a cache [B, C, …] and a value [B, T, …] in f32, and B starts in i32',
-        [cache, value, start].map((spec) => showShape(spec?.shape ?? [])).join(', '),
+        'a cache [B, C, …] in f32, or in f16 with an even number of elements at each place, a value [B, T, …] in ' +
+          'f32, and B starts in i32',
+        [cache, value, start].map((spec) => `${spec?.dtype}${showShape(spec?.shape ?? [])}`).join(', '),
       );
     }
     return [cache];

@@ -15,6 +15,8 @@ interface Case {
   /** Lengths of the documents of every row. */
   readonly documents?: readonly number[];
   readonly lengths?: readonly number[];
+  /** What keys and values are kept in. */
+  readonly cache?: 'f32' | 'f16';
 }
 
 function forward({
@@ -29,6 +31,7 @@ function forward({
   softcap = 0,
   documents,
   lengths,
+  cache = 'f32',
 }: Case): KernelCase {
   const bounds = documents?.flatMap((length, at) => {
     const start = documents.slice(0, at).reduce((a, b) => a + b, 0);
@@ -50,8 +53,8 @@ function forward({
     },
     inputs: [
       randomInput([batch, queries, heads, size], 1),
-      randomInput([batch, keys, keyHeads, size], 2),
-      randomInput([batch, keys, keyHeads, size], 3),
+      randomInput([batch, keys, keyHeads, size], 2, cache),
+      randomInput([batch, keys, keyHeads, size], 3, cache),
       ...masks,
     ],
   };
@@ -105,6 +108,9 @@ const forwardOnly: Record<string, Case> = {
     keyHeads: 2,
   },
   'one token, full cache': { queries: 1, keys: 40, size: 16, lengths: [39, 12] },
+  'a cache in f16 being filled': { queries: 3, keys: 40, size: 16, lengths: [0, 17], keyHeads: 1, cache: 'f16' },
+  'one token, cache in f16 of heads of 5': { queries: 1, keys: 40, size: 5, lengths: [39, 12], cache: 'f16' },
+  'one token, cache in f16 in parts': { queries: 1, keys: 530, size: 12, lengths: [529, 1], cache: 'f16' },
 };
 
 // Weights sum to 1 and values lie in [-1, 1]; the exponential's own error, 3 + 2|x| ulp, comes on top of the sums'.

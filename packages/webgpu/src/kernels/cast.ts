@@ -4,6 +4,7 @@ import type { AttrsOf } from '@lowrank/tensor/backend';
 import { defineKernel, operand } from '../kernel.js';
 import type { BoundType } from '../shader.js';
 import { Shader, grid, mainHead, nonFinite } from '../shader.js';
+import { halfBits } from './halfBits.js';
 
 /** Between f32, f16, bf16, i32 and u32; 16-bit results are written two to a word. */
 export const cast = defineKernel<AttrsOf<'cast'>>({
@@ -19,7 +20,7 @@ export const cast = defineKernel<AttrsOf<'cast'>>({
       ? `pack(${load(x, from.dtype, '2u * index')}, ${load(x, from.dtype, '2u * index + 1u')})`
       : convert(x, from.dtype, dtype);
     const pack = `fn pack(a: f32, b: f32) -> u32 { return ${dtype}Bits(a) | (${dtype}Bits(b) << 16u); }`;
-    const body = `${nonFinite}${rounding}${halves ? pack : ''}
+    const body = `${nonFinite}${halfBits}${halves ? pack : ''}
 ${mainHead(64, workgroups)}
   if (index >= ${total}u) { return; }
   ${y}[index] = ${value};
@@ -45,27 +46,3 @@ function convert(name: string, from: DType, to: DType): string {
     return `${to}(${name}[index])`;
   return `${to}(${load(name, from, 'index')})`;
 }
-
-/** Rounding to nearest even by hand: `pack2x16float` may round either way, and overflow is left open. */
-const rounding = `
-fn bf16Bits(v: f32) -> u32 {
-  let bits = bitcast<u32>(v);
-  if (isNan(v)) { return (bits >> 16u) | 0x40u; }
-  return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
-}
-fn f16Bits(v: f32) -> u32 {
-  let bits = bitcast<u32>(v);
-  let sign = (bits >> 16u) & 0x8000u;
-  let magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) { return sign | 0x7e00u; }
-  if (magnitude >= 0x477ff000u) { return sign | 0x7c00u; }
-  if (magnitude < 0x33000001u) { return sign; }
-  var shift = 13u;
-  var mantissa = magnitude - 0x38000000u;
-  if (magnitude < 0x38800000u) { shift = 126u - (magnitude >> 23u); mantissa = (magnitude & 0x7fffffu) | 0x800000u; }
-  let kept = mantissa >> shift;
-  let rest = mantissa & ((1u << shift) - 1u);
-  let half = 1u << (shift - 1u);
-  return sign | (kept + select(0u, 1u, rest > half || (rest == half && (kept & 1u) == 1u)));
-}
-`;

@@ -1,4 +1,6 @@
-import { it } from 'vitest';
+import { fromNumbers } from '@lowrank/tensor';
+import { toFloat64 } from '@lowrank/tensor/op';
+import { expect, it } from 'vitest';
 import type { TestInput } from '../testing/kernelHarness.js';
 import { describeKernel, given, randomInput } from '../testing/kernelHarness.js';
 
@@ -54,7 +56,7 @@ describeKernel('scatterAddRows', ({ check }) => {
   });
 });
 
-describeKernel('writeAt', ({ check }) => {
+describeKernel('writeAt', ({ check, run }) => {
   const inputs = [randomInput([3, 9, 2, 5], 1), randomInput([3, 4, 2, 5], 2), given([0, 3, 7], [3], 'i32')];
 
   it('writes new rows into the cache itself', async () => {
@@ -63,5 +65,11 @@ describeKernel('writeAt', ({ check }) => {
 
   it('copies a cache that must stay', async () => {
     await check({ op: 'writeAt', attrs: {}, inputs }, exact);
+  });
+
+  it.each([[[[0, 0]] as const], [[]]])('rounds to nearest even for a cache in f16, in place %j', async (inPlace) => {
+    const cache = randomInput([3, 9, 2, 5], 1, 'f16');
+    const { actual, expected } = await run({ op: 'writeAt', attrs: {}, inputs: [cache, ...inputs.slice(1)], inPlace });
+    expect(actual[0]).toEqual(toFloat64(fromNumbers(expected[0] ?? [], 'f16'), 'f16'));
   });
 });

@@ -37,7 +37,7 @@ export function decodeAttention(
   { layout, attrs, parts }: { layout: Layout; attrs: AttentionKernelAttrs; parts: number },
 ): KernelDispatch[] {
   const { batch, heads, keys, size } = layout;
-  const label = `attention 1x${keys} heads of ${size}`;
+  const label = `attention 1x${keys} heads of ${size}${operands.k.dtype === 'f16' ? ' f16' : ''}`;
   const shader = make();
   const target = bindTarget(shader, operands, { layout, parts });
   const body = walk(shader, operands, { layout, attrs, parts, target });

@@ -1,5 +1,5 @@
 import { attentionSizes } from '@lowrank/tensor/op';
-import type { AttrsOf } from '@lowrank/tensor/backend';
+import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
 import { attentionForm } from '../../choices.js';
 import type { AttentionPass, ChoiceContext } from '../../choices.js';
@@ -65,22 +65,37 @@ export function attentionShader(layout: Layout, context: KernelContext): Shader 
   return shader;
 }
 
-/** Binds a tensor of head vectors and declares `load_name(base, group)`: four numbers, zero beyond the head. */
-export function bindHeads(shader: Shader, name: string, slice: Slice, layout: Layout): { code: string } {
+/**
+ * Binds a tensor of head vectors, in f32 or f16, and declares `load_name(base, group)`: four numbers, zero beyond the
+ * head.
+ */
+export function bindHeads(
+  shader: Shader,
+  name: string,
+  slice: Operand,
+  layout: Pick<Layout, 'size' | 'groups' | 'padded'>,
+): { code: string } {
   const vector = layout.size % 4 === 0;
-  const type: BoundType = vector ? 'vec4<f32>' : 'f32';
+  const half = slice.dtype === 'f16';
+  const type: BoundType = half ? (vector ? 'vec2<u32>' : 'u32') : vector ? 'vec4<f32>' : 'f32';
   const bound = shader.read(name, slice, type);
   if (vector) {
     const guard = layout.padded > layout.groups ? `  if (group >= ${layout.groups}u) { return vec4<f32>(); }\n` : '';
+    const four = `${bound}[base / 4u + group]`;
+    const result = half
+      ? `let words = ${four};\n  return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y))`
+      : `return ${four}`;
     const code = `fn load_${name}(base: u32, group: u32) -> vec4<f32> {
-${guard}  return ${bound}[base / 4u + group];
+${guard}  ${result};
 }
 `;
     return { code };
   }
+  const element = (at: string): string =>
+    half ? `unpack2x16float(${bound}[(${at}) / 2u])[(${at}) % 2u]` : `${bound}[${at}]`;
   const lanes = [0, 1, 2, 3].map(
     (lane) =>
-      `  if (group * 4u + ${lane}u < ${layout.size}u) { value[${lane}] = ${bound}[base + group * 4u + ${lane}u]; }`,
+      `  if (group * 4u + ${lane}u < ${layout.size}u) { value[${lane}] = ${element(`base + group * 4u + ${lane}u`)}; }`,
   );
   const code = `fn load_${name}(base: u32, group: u32) -> vec4<f32> {
   var value = vec4<f32>();

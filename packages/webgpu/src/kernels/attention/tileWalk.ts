@@ -1,5 +1,6 @@
 import type { Shader } from '../../shader.js';
 import { nonFinite } from '../../shader.js';
+import type { Operand } from '@lowrank/tensor/backend';
 import type { KernelStep, Slice } from '../../kernel.js';
 import { operand } from '../../kernel.js';
 import {
@@ -61,7 +62,7 @@ export function declarations(
   return { code: `${capping}${load}${store}${tileMemory(layout)}`, facts: bound };
 }
 
-export function operandOf({ inputs }: BackwardStep, at: number): Slice {
+export function operandOf({ inputs }: BackwardStep, at: number): Operand {
   return operand(inputs, at, 'attentionBackward');
 }
 
