@@ -3,6 +3,8 @@ import type { ByteSource, TensorEntry } from '@lowrank/safetensors';
 import { openSafetensors, serializeSafetensors } from '@lowrank/safetensors';
 import type { Module } from '@lowrank/nn';
 import { readTensor, tensor, toFloat32 } from '@lowrank/tensor';
+import { headOf, hostTensor } from './appliedMethod.js';
+import type { MethodModel, MethodTensor } from './method.js';
 import type { ProjectionName, Subspace, SubspaceSettings } from './injectSubspace.js';
 import { injectSubspace, projections, removeSubspace } from './injectSubspace.js';
 
@@ -18,14 +20,23 @@ export interface StoredSubspace {
   readonly size: number;
   readonly weights: number;
   readonly baseModel: string | undefined;
+  /** PEFT's name of the model's task, null where it has none; undefined for a model that writes text. */
+  readonly taskType?: string | null | undefined;
+  /** θ₀ of the task's head by its names in PEFT's files: it is random, and the base's files do not hold it. */
+  readonly head?: ReadonlyMap<string, MethodTensor> | undefined;
 }
 
+/** What a subspace has learned; with the `model` of a task, what its head began as too. */
 export async function extractSubspace(
   { settings, z, scales, size, weights }: Subspace,
-  { baseModel }: { readonly baseModel?: string | undefined } = {},
+  { baseModel, model }: { readonly baseModel?: string | undefined; readonly model?: MethodModel | undefined } = {},
 ): Promise<StoredSubspace> {
   const values = async (of: typeof z): Promise<Float32Array> => toFloat32(await readTensor(of.tensor), 'f32');
+  const head = new Map<string, MethodTensor>();
+  if (model !== undefined) for (const [name, { stored }] of headOf(model)) head.set(name, await hostTensor(stored));
   return {
+    taskType: model?.taskType,
+    head,
     settings,
     z: await values(z),
     scales: scales === undefined ? undefined : await values(scales),
@@ -35,9 +46,18 @@ export async function extractSubspace(
   };
 }
 
+/** Before the names of what a head began as. */
+const initial = 'initial.';
+const inPeft = 'base_model.model.';
+
+/** The name in the file of what a parameter of the head began as, by the parameter's name in PEFT's files. */
+export function initialName(name: string): string {
+  return initial + name.slice(inPeft.length);
+}
+
 /**
- * `adapter_config.json`, and `adapter_model.safetensors` with `subspace.z` [d] and, of a structure-aware one,
- * `subspace.scales` [layers].
+ * `adapter_config.json`, and `adapter_model.safetensors` with `subspace.z` [d], of a structure-aware one
+ * `subspace.scales` [layers], and of a task's model `initial.<path>`, what its head began as.
  */
 export function serializeSubspace({
   settings,
@@ -46,6 +66,8 @@ export function serializeSubspace({
   size,
   weights,
   baseModel,
+  taskType,
+  head = new Map(),
 }: StoredSubspace): Record<'adapter_config.json' | 'adapter_model.safetensors', Uint8Array> {
   const { dimension, projection, entries, seed, structureAware } = settings;
   const config = {
@@ -58,18 +80,26 @@ export function serializeSubspace({
     seed,
     size,
     structure_aware: structureAware,
-    task_type: 'CAUSAL_LM',
+    task_type: taskType === undefined ? 'CAUSAL_LM' : taskType,
     weights,
   };
-  const entry = (name: string, data: Float32Array): TensorEntry & { readonly data: Uint8Array } => ({
+  const entry = (
+    name: string,
+    data: Float32Array,
+    shape: readonly number[] = [data.length],
+  ): TensorEntry & { readonly data: Uint8Array } => ({
     name,
     dtype: 'F32',
-    shape: [data.length],
+    shape,
     data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
   });
   return {
     'adapter_model.safetensors': serializeSafetensors(
-      [entry('subspace.z', z), ...(scales === undefined ? [] : [entry('subspace.scales', scales)])],
+      [
+        entry('subspace.z', z),
+        ...(scales === undefined ? [] : [entry('subspace.scales', scales)]),
+        ...[...head].map(([name, { data, shape }]) => entry(initialName(name), data, shape)),
+      ],
       { format: 'pt' },
     ),
     'adapter_config.json': new TextEncoder().encode(`${JSON.stringify(config, undefined, 2)}\n`),
@@ -118,17 +148,26 @@ export async function readSubspace({
     structureAware,
   };
   const file = await openSafetensors(weights);
-  const vector = async (key: string): Promise<Float32Array> => {
+  const floats = async (key: string): Promise<MethodTensor> => {
     const info = file.tensors.get(key);
-    if (info?.dtype !== 'F32' || info.shape.length !== 1)
-      return wrong(key, 'a vector in F32', info === undefined ? undefined : { dtype: info.dtype, shape: info.shape });
-    return new Float32Array(new Uint8Array(await file.read(key)).buffer);
+    if (info?.dtype !== 'F32') return wrong(key, 'numbers in F32', info?.dtype);
+    return { shape: info.shape, data: new Float32Array(new Uint8Array(await file.read(key)).buffer) };
+  };
+  const vector = async (key: string): Promise<Float32Array> => {
+    const { shape, data } = await floats(key);
+    return shape.length === 1 ? data : wrong(key, 'a vector', shape);
   };
   const z = await vector('subspace.z');
   const scales = structureAware ? await vector('subspace.scales') : undefined;
   if (z.length + (scales?.length ?? 0) !== settings.dimension)
     wrong('subspace.z', `${settings.dimension} numbers in all, as its dimension is`, z.length + (scales?.length ?? 0));
+  const head = new Map<string, MethodTensor>();
+  for (const key of file.tensors.keys())
+    if (key.startsWith(initial)) head.set(inPeft + key.slice(initial.length), await floats(key));
+  const { task_type: taskType } = given;
   return {
+    ...((typeof taskType === 'string' || taskType === null) && taskType !== 'CAUSAL_LM' && { taskType }),
+    head,
     settings,
     z,
     scales,

@@ -39,8 +39,6 @@ export async function taskModel(
   // The trainer lays trained weights out itself, from the host.
   const open = await openTask(options.model, task, {
     ...options,
-    // A subspace is laid around the weights as they begin, and its files do not hold these.
-    seed: chosen.name === 'subspace' ? undefined : options.seed,
     backend: chosen.saves === 'model' ? undefined : backend,
   });
   const { fresh } = open.module;
