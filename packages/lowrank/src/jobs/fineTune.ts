@@ -13,6 +13,7 @@ import type { PlannedBytes, TrainingModel } from '../front/runOptions.js';
 import type { RunState } from '../front/runState.js';
 import type { FinishedRun } from '../front/runTraining.js';
 import { isTask, runTraining } from '../front/runTraining.js';
+import { trainedParametersOf } from '../front/trainedParameters.js';
 import type { AgainRun } from '../runs/beginRun.js';
 import { folderHooks } from '../runs/folderHooks.js';
 import { isStandardInput } from '../runs/runInputs.js';
@@ -160,7 +161,7 @@ async function trainFolder(run: BegunFolderRun, held: Held): Promise<FineTuneRes
   const saved = steps > 0;
   const fileBytes = saved ? await weightBytes(options.output, saves) : 0;
   // Before the method is taken out for the samples.
-  const trainedParameters = sizeOf(trained.applied);
+  const trainedParameters = trainedParametersOf(trained.applied);
   const samples = interrupted || !saved || isTask(model) ? [] : await samplesOf(model, options, trained);
   await folder.close({ eval_loss: evalLoss, file_bytes: saved ? fileBytes : null, samples });
   return {
@@ -251,9 +252,4 @@ function evaluationMeasures(measures: Measures = {}): Readonly<Record<`eval_${st
 
 async function weightBytes(output: string, saved: 'adapter' | 'model'): Promise<number> {
   return (await stat(join(output, `${saved === 'model' ? 'model' : 'adapter_model'}.safetensors`))).size;
-}
-
-/** Numbers that are trained, each once. */
-function sizeOf({ parameters }: AppliedMethod): number {
-  return [...new Set(parameters.map(({ parameter }) => parameter))].reduce((sum, { tensor }) => sum + tensor.size, 0);
 }

@@ -7,9 +7,14 @@ import { findFamily, findModel, openFolder, outlineModel, outlineTaskModel, read
 export async function modelParameters(model: string): Promise<number> {
   const { folder } = await findModel(model, { kind: 'model' });
   const config = await readJson(await openFolder(folder), 'config.json');
+  const family = findFamily(config['model_type']);
   const outline =
-    findFamily(config['model_type'])?.isEncoder === true
-      ? outlineTaskModel(config, { kind: 'sequence', labels: 2 }, { name: model })
+    family?.isEncoder === true
+      ? outlineTaskModel(
+          config,
+          { kind: family.readsImages === true ? 'image' : 'sequence', labels: 2 },
+          { name: model },
+        )
       : outlineModel(config, { name: model });
   const parameters = new Set([...outline.namedParameters()].map(([, parameter]) => parameter));
   return [...parameters].reduce((total, { tensor }) => total + tensor.size, 0);
