@@ -7,9 +7,11 @@ export type {
   RemoteFineTuneOptions,
   RemoteFineTuning,
   RemoteLoadOptions,
+  RemoteLoadTaskOptions,
   RemoteModel,
   RemoteRun,
   RemoteStorage,
+  RemoteTaskedModel,
   Trainer,
 } from '../worker/remote.js';
 export { watchTrainer } from '../worker/watchTrainer.js';

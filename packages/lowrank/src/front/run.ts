@@ -8,6 +8,7 @@ import type { TrainedOrigin } from './originFiles.js';
 import { originFilesToSave } from './originFiles.js';
 import type { ReadingOptions, RunOptions, TrainingModel } from './runOptions.js';
 import type { FinishedRun } from './runTraining.js';
+import { trainedParametersOf } from './trainedParameters.js';
 import type { TaskTraining } from './taskRun.js';
 
 type EvaluationOptions = ReadingOptions & Pick<RunOptions, 'evalData'>;
@@ -30,6 +31,8 @@ export class Run {
   readonly finalLoss: number | undefined;
   /** Of `evalData`, right after the training; undefined without it, and after a stop. */
   readonly evaluation: Evaluation | undefined;
+  /** Numbers that were trained. */
+  readonly trainedParameters: number;
   /** Tokens of all steps, prompts included and padding not. */
   readonly tokens: number;
   readonly seconds: number;
@@ -48,6 +51,7 @@ export class Run {
     this.steps = steps;
     this.finalLoss = finalLoss;
     this.evaluation = evaluation;
+    this.trainedParameters = trainedParametersOf(finished.applied);
     this.tokens = tokens;
     this.seconds = seconds;
     this.interrupted = interrupted;

@@ -1,5 +1,5 @@
 import { LowrankError } from '@lowrank/errors';
-import type { RemoteFineTuneOptions, RemoteFineTuning, RemoteModel, RemoteRun } from './remote.js';
+import type { RemoteFineTuneOptions, RemoteFineTuning, RemoteRun, Trainer } from './remote.js';
 import { fineTuneRemotely } from './remoteModel.js';
 import type { LeaderMessage, RunNumbers, TrainingEnd, TrainingEvent, WatcherMessage } from './tabs.js';
 import { nameInTabs, requireTabs } from './tabs.js';
@@ -46,7 +46,7 @@ export class TrainerLeader {
     return new TrainerLeader(name, () => release());
   }
 
-  fineTune(model: RemoteModel, options: RemoteFineTuneOptions): RemoteFineTuning {
+  fineTune(model: Parameters<Trainer['fineTune']>[0], options: RemoteFineTuneOptions): RemoteFineTuning {
     const training = fineTuneRemotely(model, {
       ...options,
       onEvent: (event) => {

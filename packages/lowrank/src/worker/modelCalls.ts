@@ -1,17 +1,18 @@
 import type { Model } from '../front/model.js';
+import type { TaskedModel } from '../front/taskedModel.js';
 import { coalesced } from './backPressure.js';
 import { given } from './given.js';
-import type { OfferedModel, TextRequest } from './offered.js';
+import type { OfferedModel, OfferedTaskedModel, TextRequest } from './offered.js';
+import type { RemoteDevice } from './remote.js';
 import { startTraining } from './startTraining.js';
 import { Turns } from './turns.js';
 
 /** The calls of a model for the page: each in its turn. */
 export function modelCalls(model: Model): OfferedModel {
   const turns = new Turns(model.name);
-  const { name, description } = model.backend;
   return {
     name: model.name,
-    device: { name, description },
+    device: deviceOf(model),
     hasTemplate: model.template !== undefined,
     contextLength: () => Promise.resolve(model.contextLength),
     tokenize: (text, options) => Promise.resolve(model.tokenize(text, options)),
@@ -32,6 +33,26 @@ export function modelCalls(model: Model): OfferedModel {
     dispose: () => turns.change('dispose', () => model.dispose()),
     fineTune: (options) => startTraining(model, options, turns),
   };
+}
+
+/** The calls of a model with the head of a task. */
+export function taskedCalls(model: TaskedModel): OfferedTaskedModel {
+  const turns = new Turns(model.name);
+  const { name, task, labels } = model;
+  return {
+    name,
+    task,
+    labels,
+    device: deviceOf(model),
+    predict: (asked) => turns.read(() => model.predict(asked)),
+    evaluate: (data) => turns.read(() => model.evaluate(data)),
+    dispose: () => turns.change('dispose', async () => model.dispose()),
+    fineTune: (options) => startTraining(model, options, turns),
+  };
+}
+
+function deviceOf({ backend: { name, description } }: Model | TaskedModel): RemoteDevice {
+  return { name, description };
 }
 
 async function write(model: Model, request: TextRequest, onText: (text: string) => unknown): Promise<void> {

@@ -2,10 +2,11 @@ import type { LowrankError } from '@lowrank/errors';
 import type { DeviceName } from '../device.js';
 import type { fineTune } from '../front/fineTune.js';
 import type { BetweenFineTuneSteps, FineTuneOptions } from '../front/fineTuneOptions.js';
-import type { loadModel, LoadModelOptions } from '../front/loadModel.js';
+import type { loadModel, LoadModelOptions, LoadTaskOptions } from '../front/loadModel.js';
 import type { Model } from '../front/model.js';
 import type { ModelSource } from '../front/modelSource.js';
 import type { Run } from '../front/run.js';
+import type { TaskedModel } from '../front/taskedModel.js';
 import type { TextPieces } from '../front/textPieces.js';
 import type { Fit, FitOptions } from '../storage/checkFit.js';
 import type { LowrankStorage } from '../storage/openStorage.js';
@@ -46,6 +47,11 @@ export interface RemoteModel extends Remote<Model, 'releasePlans'> {
   contextLength(): Promise<number>;
 }
 
+/** A {@link TaskedModel} in the worker: what it says of texts or images, and how well. */
+export interface RemoteTaskedModel extends Remote<TaskedModel>, Pick<TaskedModel, 'name' | 'task' | 'labels'> {
+  readonly device: RemoteDevice;
+}
+
 type RunValues = Omit<Run, keyof Remote<Run>>;
 
 /** A {@link Run} in the worker: its numbers, which are here, and its calls. */
@@ -64,6 +70,11 @@ export interface RemoteFineTuneOptions extends Omit<FineTuneOptions, 'betweenSte
 
 /** Those of {@link loadModel}; the device is one of the worker's. */
 export interface RemoteLoadOptions extends Omit<LoadModelOptions, 'device'> {
+  readonly device?: DeviceName | undefined;
+}
+
+/** Those of {@link loadModel} for a task; the device is one of the worker's. */
+export interface RemoteLoadTaskOptions extends Omit<LoadTaskOptions, 'device'> {
   readonly device?: DeviceName | undefined;
 }
 
@@ -98,9 +109,10 @@ export type RemoteStorage = Remote<LowrankStorage>;
 /** The front door through a worker. {@link startTrainer} makes it. */
 export interface Trainer extends PlainCalls {
   /** As {@link loadModel}: onto a device of the worker's, which the page's frames do not wait for. */
+  loadModel(source: ModelSource, options: RemoteLoadTaskOptions): Promise<RemoteTaskedModel>;
   loadModel(source: ModelSource, options?: RemoteLoadOptions): Promise<RemoteModel>;
   /** As {@link fineTune}, and can be paused. */
-  fineTune(model: RemoteModel, options: RemoteFineTuneOptions): RemoteFineTuning;
+  fineTune(model: RemoteModel | RemoteTaskedModel, options: RemoteFineTuneOptions): RemoteFineTuning;
   /** `openStorage` of `lowrank/storage`. @throws LowrankError `storage.unavailable` */
   openStorage(): Promise<RemoteStorage>;
   /** `checkFit` of `lowrank/storage`. */

@@ -1,7 +1,7 @@
 import { LowrankError } from '@lowrank/errors';
 import { textPieces } from '../front/textPieces.js';
-import type { OfferedModel, OfferedTraining, Received, TextRequest } from './offered.js';
-import type { RemoteFineTuneOptions, RemoteFineTuning, RemoteModel, RemoteRun } from './remote.js';
+import type { OfferedModel, OfferedTaskedModel, OfferedTraining, Received, TextRequest } from './offered.js';
+import type { RemoteFineTuneOptions, RemoteFineTuning, RemoteModel, RemoteRun, RemoteTaskedModel } from './remote.js';
 
 /** How a training of the model begins: on the object itself, so that a copy of it or a framework's proxy has it too. */
 const begin = Symbol('lowrank.fineTune');
@@ -29,6 +29,12 @@ export function remoteModel({ write, fineTune, ...calls }: Received<OfferedModel
   return model;
 }
 
+/** A model with the head of a task, as the page has it. */
+export function remoteTaskedModel({ fineTune, ...calls }: Received<OfferedTaskedModel>): RemoteTaskedModel {
+  const model: RemoteTaskedModel & Trainable = { ...calls, [begin]: fineTune };
+  return model;
+}
+
 /** A listener that the other thread does not wait for, whatever it returns. */
 export function unanswered<Args extends unknown[]>(
   listener: ((...args: Args) => void) | undefined,
@@ -41,7 +47,10 @@ export function unanswered<Args extends unknown[]>(
   );
 }
 
-export function fineTuneRemotely(model: RemoteModel, options: RemoteFineTuneOptions): RemoteFineTuning {
+export function fineTuneRemotely(
+  model: RemoteModel | RemoteTaskedModel,
+  options: RemoteFineTuneOptions,
+): RemoteFineTuning {
   const { [begin]: start } = model as Trainable;
   const training: Promise<Received<OfferedTraining>> =
     start === undefined ? Promise.reject(notOfTrainer(model)) : start(options);

@@ -2,24 +2,18 @@ import { loadModel } from '../front/loadModel.js';
 import { coalesced } from './backPressure.js';
 import { Channel } from './channel.js';
 import { given } from './given.js';
-import { modelCalls } from './modelCalls.js';
+import { modelCalls, taskedCalls } from './modelCalls.js';
 import type { Offered } from './offered.js';
 import type { Port } from './port.js';
+import type { RemoteLoadOptions } from './remote.js';
 
 /** Offers the front door to the other end of a port. */
 export function serve(port: Port): void {
   const offered: Offered = {
-    async loadModel(source, { onProgress, onWarning, ...options }) {
-      const progress = coalesced(onProgress, (_, latest) => latest);
-      const told: unknown[] = [];
-      const model = await loadModel(source, {
-        ...options,
-        onProgress: onProgress && progress.send,
-        onWarning: onWarning && ((text) => void told.push(onWarning(text))),
-      });
-      await Promise.all([progress.settle(), ...told]);
-      return modelCalls(model);
-    },
+    loadModel: (source, options) =>
+      whileTold(options, async (told) => modelCalls(await loadModel(source, { ...options, ...told }))),
+    loadTaskedModel: (source, options) =>
+      whileTold(options, async (told) => taskedCalls(await loadModel(source, { ...options, ...told }))),
     async openStorage() {
       const { openStorage } = await import('../storage/openStorage.js');
       const storage = await openStorage();
@@ -36,4 +30,21 @@ export function serve(port: Port): void {
       }),
   };
   new Channel(port).offer(offered);
+}
+
+type Listeners = Pick<RemoteLoadOptions, 'onProgress' | 'onWarning'>;
+
+/** Loads while the page is told how far it is; only the latest progress waits. */
+async function whileTold<T>(
+  { onProgress, onWarning }: Listeners,
+  load: (listeners: Listeners) => Promise<T>,
+): Promise<T> {
+  const progress = coalesced(onProgress, (_, latest) => latest);
+  const told: unknown[] = [];
+  const model = await load({
+    onProgress: onProgress && progress.send,
+    onWarning: onWarning && ((text) => void told.push(onWarning(text))),
+  });
+  await Promise.all([progress.settle(), ...told]);
+  return model;
 }

@@ -4,8 +4,9 @@ import { TrainerLeader } from './leader.js';
 import type { Offered, Received } from './offered.js';
 import type { AnyWorker, OpenedWorker } from './openWorker.js';
 import { openWorker } from './openWorker.js';
-import type { Trainer } from './remote.js';
-import { fineTuneRemotely, remoteModel, unanswered } from './remoteModel.js';
+import type { RemoteLoadOptions, RemoteLoadTaskOptions, RemoteModel, RemoteTaskedModel, Trainer } from './remote.js';
+import type { ModelSource } from '../front/modelSource.js';
+import { fineTuneRemotely, remoteModel, remoteTaskedModel, unanswered } from './remoteModel.js';
 
 /** Options of `startTrainer`. */
 export interface TrainerOptions {
@@ -54,18 +55,30 @@ async function start(worker: TrainerOptions['worker'], leader: TrainerLeader | u
   end.started();
   opened.keepAlive(false);
   await watchLock(offered, end.die);
-  const { loadModel, holdLock: _, ...plain } = offered;
+  const { loadModel: _, loadTaskedModel: __, holdLock: ___, ...plain } = offered;
   return {
     ...plain,
-    loadModel: async (source, options = {}) => {
-      const { onProgress, onWarning, ...others } = options;
-      const listeners = { onProgress: unanswered(onProgress), onWarning: unanswered(onWarning) };
-      return remoteModel(await loadModel(source, { ...others, ...listeners }));
-    },
+    loadModel: loadingBy(offered),
     fineTune: (model, options) => leader?.fineTune(model, options) ?? fineTuneRemotely(model, options),
     closed: end.closed,
     dispose: () => end.dispose(),
   };
+}
+
+function loadingBy({ loadModel, loadTaskedModel }: Received<Offered>): Trainer['loadModel'] {
+  async function load(source: ModelSource, options: RemoteLoadTaskOptions): Promise<RemoteTaskedModel>;
+  async function load(source: ModelSource, options?: RemoteLoadOptions): Promise<RemoteModel>;
+  async function load(
+    source: ModelSource,
+    options: RemoteLoadOptions | RemoteLoadTaskOptions = {},
+  ): Promise<RemoteModel | RemoteTaskedModel> {
+    const { onProgress, onWarning } = options;
+    const listeners = { onProgress: unanswered(onProgress), onWarning: unanswered(onWarning) };
+    return 'task' in options && options.task !== undefined
+      ? remoteTaskedModel(await loadTaskedModel(source, { ...options, ...listeners }))
+      : remoteModel(await loadModel(source, { ...options, ...listeners }));
+  }
+  return load;
 }
 
 function openOrThrow(worker: TrainerOptions['worker']): OpenedWorker {

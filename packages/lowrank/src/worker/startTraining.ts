@@ -3,6 +3,7 @@ import type { FineTuneOptions } from '../front/fineTuneOptions.js';
 import { fineTune } from '../front/fineTune.js';
 import type { Model } from '../front/model.js';
 import type { Run } from '../front/run.js';
+import type { TaskedModel } from '../front/taskedModel.js';
 import { EventCredit } from './backPressure.js';
 import { given } from './given.js';
 import type { OfferedTraining } from './offered.js';
@@ -11,7 +12,11 @@ import { StepBorder } from './stepBorder.js';
 import type { Turns } from './turns.js';
 
 /** Begins a training in the model's turn; the page holds its reins. */
-export function startTraining(model: Model, options: RemoteFineTuneOptions, turns: Turns): OfferedTraining {
+export function startTraining(
+  model: Model | TaskedModel,
+  options: RemoteFineTuneOptions,
+  turns: Turns,
+): OfferedTraining {
   const controller = new AbortController();
   const ends = [controller.signal, ...(options.signal === undefined ? [] : [options.signal])];
   const signal = AbortSignal.any(ends);
@@ -28,7 +33,7 @@ export function startTraining(model: Model, options: RemoteFineTuneOptions, turn
   };
 }
 
-async function train(model: Model, options: RemoteFineTuneOptions, border: StepBorder): Promise<Run> {
+async function train(model: Model | TaskedModel, options: RemoteFineTuneOptions, border: StepBorder): Promise<Run> {
   const credit = new EventCredit((until) => border.during(until));
   const { onStep, onEvent, onCheckpoint, betweenSteps: asked, ...others } = options;
   const every = asked?.every;
@@ -55,10 +60,14 @@ async function train(model: Model, options: RemoteFineTuneOptions, border: StepB
 
 /** A finished run for the page: its numbers and its calls. */
 function runCalls(run: Run, turns: Turns): RemoteRun {
-  const { method, steps, finalLoss, evaluation, tokens, seconds, interrupted, stoppedBy, bestStep } = run;
-  const numbers = { method, steps, finalLoss, evaluation, tokens, seconds, interrupted, stoppedBy, bestStep };
+  const { method, steps, finalLoss, evaluation, trainedParameters, tokens, seconds } = run;
+  const { interrupted, stoppedBy, bestStep } = run;
+  const learned = { method, steps, finalLoss, evaluation, trainedParameters, tokens, seconds };
   return {
-    ...numbers,
+    ...learned,
+    interrupted,
+    stoppedBy,
+    bestStep,
     evaluate: (data) => turns.read(() => run.evaluate(data)),
     files: () => turns.read(() => given(run.files())),
     save: (place) => turns.read(() => run.save(place)),
