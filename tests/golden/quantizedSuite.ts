@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Curve, GoldenName } from './goldenRun.js';
 import { expectTrajectory, goldenEvaluation, near, openGolden } from './goldenRun.js';
 
-const settings: Record<string, QuantizationSettings> = {
+/** The kinds of codes that PyTorch trained over. */
+export const settings: Record<string, QuantizationSettings> = {
   nf4: { type: 'nf4' },
   nf4Double: { type: 'nf4', doubleQuantization: true },
   fp4: { type: 'fp4' },
@@ -46,7 +47,8 @@ export function quantizedSuite(
   );
 }
 
-async function curveOf(name: GoldenName, kind: string): Promise<Curve> {
+/** What a run of PyTorch's over a model's codes gave. */
+export async function curveOf(name: GoldenName, kind: string): Promise<Curve> {
   const file = new URL('../../parity/golden/quantTrain.json', import.meta.url);
   const runs = JSON.parse(await readFile(file, 'utf8')) as Record<GoldenName, Record<string, Curve>>;
   const curve = runs[name][kind];

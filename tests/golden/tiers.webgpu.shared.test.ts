@@ -1,23 +1,52 @@
 import { createWebgpuBackend } from '@lowrank/webgpu';
+import type { Tier, WebgpuBackend } from '@lowrank/webgpu';
 import { expect, test } from 'vitest';
 import { testTiers } from '../../packages/webgpu/src/testing/kernelHarness.js';
 import { expectTrajectory, openGolden } from './goldenRun.js';
+import { curveOf, settings } from './quantizedSuite.js';
 
-// The tier of a software adapter, `registers`, goes this way in webgpu.webgpu.shared.test.ts.
-const tiers = testTiers.filter((tier) => tier !== 'registers');
+const named = process.env['LOWRANK_TEST_TIERS'] !== undefined;
+// Unless tiers are named: `registers`, which a software adapter has by itself, goes this way in
+// webgpu.webgpu.shared.test.ts, and QLoRA in quantized.webgpu.shared.test.ts.
+const tiers = named ? testTiers : testTiers.filter((tier) => tier !== 'registers');
 // Barriers are what SwiftShader is slowest at; all 30 where tiers are asked for by name, on a driver of the caller's.
-const steps = process.env['LOWRANK_TEST_TIERS'] === undefined ? 2 : 30;
+const steps = Number(process.env['LOWRANK_GOLDEN_STEPS'] ?? (named ? 30 : 2));
+const patience = 1_200_000;
+
+async function open(tier: Tier): Promise<WebgpuBackend> {
+  const backend = await createWebgpuBackend({ limits: 'default', tier });
+  expect(backend.profile.tier).toBe(tier);
+  return backend;
+}
+
+/** How near a run comes to one in f32. */
+const bounds = ({ profile }: WebgpuBackend) =>
+  profile.precision === 'mixed' ? { tolerance: 3e-3, normTolerance: 1e-2 } : {};
 
 test.each(tiers)(
   `stories260K, %s kernels: ${steps} steps against PyTorch`,
   async (tier) => {
-    const backend = await createWebgpuBackend({ limits: 'default', tier });
-    expect(backend.profile.tier).toBe(tier);
+    const backend = await open(tier);
     const golden = await openGolden('stories260K');
-    const mixed = { tolerance: 3e-3, normTolerance: 1e-2 };
-    await expectTrajectory(golden, backend, { steps, ...(backend.profile.precision === 'mixed' && mixed) });
+    await expectTrajectory(golden, backend, { steps, ...bounds(backend) });
     golden.model.dispose();
     backend.dispose();
   },
-  1_200_000,
+  patience,
+);
+
+test.each(named ? tiers : [])(
+  `stories260K in NF4, %s kernels: ${steps} steps against PyTorch`,
+  async (tier) => {
+    const backend = await open(tier);
+    const golden = await openGolden('stories260K', {
+      quantization: settings['nf4'],
+      backend: () => Promise.resolve(backend),
+    });
+    const expected = await curveOf('stories260K', 'nf4');
+    await expectTrajectory(golden, backend, { expected, steps, ...bounds(backend) });
+    golden.model.dispose();
+    backend.dispose();
+  },
+  patience,
 );

@@ -1,5 +1,5 @@
 import { it } from 'vitest';
-import { describeKernel, given, randomInput, referenceOf } from '../testing/kernelHarness.js';
+import { describeKernel, given, randomInput, referenceOf, rowTiers } from '../testing/kernelHarness.js';
 import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
 
 interface Case {
@@ -156,5 +156,5 @@ describeKernel(
       await check(backward(options), { c, magnitude: 4 + Math.sqrt(options.queries) });
     });
   },
-  ['subgroups'],
+  rowTiers.filter((tier) => tier === 'subgroups'),
 );

@@ -37,9 +37,11 @@ interface Piece {
 export function checkedKernel(dispatch: KernelDispatch, faults: number): CheckedKernel {
   const { code: original } = dispatch;
   const sites: string[] = [];
-  const body = poisoned(checkIndices({ code: original, start: 0, arrays: arraysOf(original), sites }));
+  const arrays = arraysOf(original);
+  const indices = checkIndices({ code: original, start: 0, arrays, sites });
+  const body = poisoned(checkMatrices(indices, arrays, sites));
   const binding = dispatch.bindings.length;
-  const enables = body.match(/^(?:enable [^;]+;\s*)*/)?.[0] ?? '';
+  const enables = body.match(/^(?:(?:enable|diagnostic)[^;]+;\s*)*/)?.[0] ?? '';
   const code = `${enables}@group(0) @binding(${binding}) var<storage, read_write> faults: array<atomic<u32>, 2>;
 fn indexWithin(at: u32, length: u32, site: u32) -> u32 {
   if (at >= length) { atomicStore(&faults[0], site); atomicStore(&faults[1], at); }
@@ -121,9 +123,50 @@ function checkedIndex(name: string, index: Piece, { length }: ArrayType): string
   return `indexWithin(u32(${inner}), ${length}, ${sites.length}u)`;
 }
 
+/**
+ * Subgroup matrices are read from and written to arrays without an index: `subgroupMatrixLoad<type,
+ * row_major>(&array, from, pitch)` takes the elements up to from + (outer − 1)·pitch + inner − 1, which is checked
+ * through its first.
+ */
+function checkMatrices(code: string, arrays: readonly Declaration[], sites: string[]): string {
+  const call = /subgroupMatrix(?:Load<(subgroup_matrix_\w+<[^>]*>), (row|col)|Store<(row|col))_major>\(&(\w+), /g;
+  let out = '';
+  let at = 0;
+  for (const match of code.matchAll(call)) {
+    const [whole, loaded, loadOrder, storeOrder, name = ''] = match;
+    const array = arrays.find((each) => each.name === name);
+    const start = match.index + whole.length;
+    const rest = splitArguments(code.slice(start, closing(code, match.index + whole.lastIndexOf('('))));
+    const [from = '', second = '', third] = rest;
+    const type = loaded ?? new RegExp(`var ${second.trim()}: (\\w+<[^>]*>)`).exec(code)?.[1] ?? '';
+    const [, columns = '', rows = ''] = /, (\d+), (\d+)>/.exec(type) ?? [];
+    if (array === undefined || columns === '') throw new TypeError(`a matrix of unknown size: ${whole}`);
+    const [outer, inner] = (loadOrder ?? storeOrder) === 'row' ? [rows, columns] : [columns, rows];
+    sites.push(`a matrix at ${name}[${from}]`);
+    const span = `${Number(outer) - 1}u * ${(third ?? second).trim()} + ${Number(inner) - 1}u`;
+    out += `${code.slice(at, start)}indexWithin(${from}, ${array.length} - (${span}), ${sites.length}u)`;
+    at = start + from.length;
+  }
+  return out + code.slice(at);
+}
+
+/** The arguments of a call, whose text ends before its closing bracket. */
+function splitArguments(text: string): string[] {
+  const parts = [''];
+  let depth = 0;
+  for (const sign of text) {
+    if (sign === '(' || sign === '[') depth++;
+    if (sign === ')' || sign === ']') depth--;
+    if (sign === ',' && depth === 0) parts.push('');
+    else parts.push(`${parts.pop() ?? ''}${sign}`);
+  }
+  return parts;
+}
+
 /** Where the bracket or brace at `from` closes. */
 function closing(code: string, from: number): number {
-  const [open, close] = code[from] === '{' ? ['{', '}'] : ['[', ']'];
+  const open = code[from] ?? '';
+  const close = { '{': '}', '[': ']', '(': ')' }[open];
   let depth = 0;
   for (let at = from; at < code.length; at++) {
     if (code[at] === open) depth++;

@@ -103,6 +103,28 @@ describe('kernels with checked indices', () => {
   });
 });
 
+it('checks the place of subgroup matrices, which are read and written without an index', () => {
+  const code = `enable subgroups;
+diagnostic(off, chromium.subgroup_matrix_uniformity);
+var<workgroup> tile: array<f16, 320>;
+var<workgroup> sums: array<f32, 128>;
+@compute @workgroup_size(32) fn main(@builtin(local_invocation_index) lane: u32) {
+  let l = subgroupMatrixLoad<subgroup_matrix_left<f16, 4, 8>, row_major>(&tile, (lane / 8u) * 40u, 40u);
+  let r = subgroupMatrixLoad<subgroup_matrix_left<f16, 4, 8>, col_major>(&tile, min(lane, 2u), 40u);
+  var s: subgroup_matrix_result<f32, 8, 8>;
+  subgroupMatrixStore<row_major>(&sums, lane * 2u, s, 8u);
+}`;
+  const { dispatch, sites } = checkedKernel({ label: 'matrices', code, bindings: [], workgroups: [1, 1, 1] }, 0);
+  expect(sites).toEqual(
+    ['tile[(lane / 8u) * 40u]', 'tile[min(lane, 2u)]', 'sums[lane * 2u]'].map((at) => `a matrix at ${at}`),
+  );
+  // Eight rows of four, four columns of eight, and eight rows of eight.
+  expect(dispatch.code).toContain('indexWithin((lane / 8u) * 40u, 320u - (7u * 40u + 3u), 1u), 40u)');
+  expect(dispatch.code).toContain('indexWithin(min(lane, 2u), 320u - (3u * 40u + 7u), 2u), 40u)');
+  expect(dispatch.code).toContain('indexWithin(lane * 2u, 128u - (7u * 8u + 7u), 3u), s, 8u)');
+  expect(dispatch.code.indexOf('diagnostic')).toBeLessThan(dispatch.code.indexOf('var<'));
+});
+
 it('every kernel has a test that the check of bounds runs through', () => {
   const folder = new URL('../kernels/', import.meta.url);
   const files = readdirSync(folder).filter((name) => name.endsWith('.webgpu.test.ts'));
