@@ -1,5 +1,6 @@
 import type { FolderSaving, OutputClaim } from '@lowrank/files';
 import type { AppliedMethod, Method, MethodFiles } from '@lowrank/methods';
+import { configText } from './configText.js';
 import type { OpenTask } from './jobs/openTask.js';
 import type { ModelFiles, TextModel } from '@lowrank/models';
 import { isResized } from '@lowrank/nn';
@@ -48,7 +49,10 @@ export async function filesToSave(
   // Its configuration says tied, and its weights say otherwise: what is saved says what it is.
   const named = made && tasks ? tasks.taskConfig(config, made) : config;
   const resized = isResized(module) ? withVocabulary(named, module.shape.vocabularySize) : named;
-  if (ownOutput || resized !== config) copied['config.json'] = `${JSON.stringify(resized, null, 2)}\n`;
+  if (ownOutput || resized !== config) {
+    const own = copied['config.json'];
+    copied['config.json'] = configText(resized, own instanceof Uint8Array ? new TextDecoder().decode(own) : '');
+  }
   return { ...copied, ...files };
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { fineTune, loadModel } from '../index.js';
@@ -27,7 +28,10 @@ test('fineTune trains a model with a head as PEFT does; what it saves is loaded 
     // Rows in memory, as a page has them.
     data: readLines<object>(`${place}/train.jsonl`),
     evalData: `${place}/valid.jsonl`,
-    initAdapter: `${place}/adapter-initial`,
+    // As a page has it.
+    initAdapter: ['adapter_config.json', 'adapter_model.safetensors'].map(
+      (name) => new File([readFileSync(`${place}/adapter-initial/${name}`)], name),
+    ),
     steps: 20,
     batchSize: batch,
     shuffle: false,

@@ -1,9 +1,10 @@
 import type { FolderSaving } from '@lowrank/files';
 import { claimOutput } from '@lowrank/files';
 import type { MergeBase, MergedModel } from '@lowrank/methods';
-import { companionFiles, outlineModel, outlineTaskModel } from '@lowrank/models';
+import { companionFiles, openFolder, outlineModel, outlineTaskModel } from '@lowrank/models';
 import { writeSafetensors } from '@lowrank/safetensors';
 import { readAdapterFolder } from '../adapterFolder.js';
+import { configText } from '../configText.js';
 import type { DenseWeights } from './denseWeights.js';
 import { denseWeights } from './denseWeights.js';
 import type { TransferEvents } from './folders.js';
@@ -89,6 +90,10 @@ async function writeModel(
   );
   for (const [name, text] of Object.entries(ofAdapter)) await saving.write(name, text);
   if (!dense.changed && config === dense.config) await copyCompanions(from, saving, ['config.json']);
-  else await saving.write('config.json', `${JSON.stringify(config, null, 2)}\n`);
+  else {
+    const own = await (await openFolder(from)).file('config.json');
+    const text = own === undefined ? '' : new TextDecoder().decode(await own.read(0, await own.size()));
+    await saving.write('config.json', configText(config, text));
+  }
   return entries.length;
 }

@@ -58,7 +58,7 @@ export function checkOptions(
 /**
  * Checks that every option is one that there is, and each value by itself.
  *
- * @param others names of options that are no settings: what a run is about
+ * @param others names of options whose values are not checked: what a run is about, files among it
  * @param more the settings of a run beside those of its method and of all training
  * @throws LowrankError `cli.option` for an unknown one, naming the nearest; the tables' codes for values
  */
@@ -77,7 +77,8 @@ export function checkValues(
   const own = [objectiveTables[loss] ?? [], (methodTables as TablesByMethod)[method] ?? []].flat();
   for (const table of [...shared, ...own])
     for (const [name, value] of Object.entries(options))
-      if (value !== undefined && Object.hasOwn(table.settings, name)) checkValue(table, name, value);
+      if (value !== undefined && Object.hasOwn(table.settings, name) && !others.includes(name))
+        checkValue(table, name, value);
 }
 
 /** Refuses options of other losses, and what only rows of text have. @throws LowrankError `cli.conflict` */
