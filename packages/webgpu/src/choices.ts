@@ -32,7 +32,7 @@ export interface ProductSize {
  * How a product is cut up: `tm`×`tn` results a thread (a subgroup, of `matrix`), `wx`×`wy` of them, k in steps of `bk`.
  */
 export interface ProductForm {
-  readonly kind: 'register' | 'tile' | 'vector' | 'matrix';
+  readonly kind: 'register' | 'lanes' | 'tile' | 'vector' | 'matrix';
   readonly tm: number;
   readonly tn: number;
   readonly wx: number;
@@ -73,8 +73,8 @@ export function chooseProduct(size: ProductSize, { profile, tuning }: ChoiceCont
   return { ...form, splits: splitsOf(size, form, { profile, tuning }) };
 }
 
-function bestForm(size: ProductSize, { tier }: DeviceProfile): ProductForm {
-  if (tier === 'registers') return registerForm(size);
+function bestForm(size: ProductSize, { tier, subgroups }: DeviceProfile): ProductForm {
+  if (tier === 'registers') return lanesForm(size, subgroups) ?? registerForm(size);
   const { batch, m, n, transposeB } = size;
   if (m <= 4 && transposeB) return productForms.vector;
   const bigTiles = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
@@ -102,6 +102,19 @@ function registerForm({ m, n, encoded }: ProductSize): ProductForm {
   // Every thread decodes for itself: with twice the rows, half as often.
   const tm = encoded && m >= 64 ? 16 : m >= 8 ? 8 : m >= 4 ? 4 : m >= 2 ? 2 : 1;
   return { kind: 'register', tm, tn: n > 4 ? 8 : 4, wx: 2, wy: m > tm ? 2 : 1, bk: 4 };
+}
+
+/**
+ * A subgroup along the columns of the result, with 16 rows for all of its lanes; along the rows where columns are few.
+ * Only where all subgroups are of one small size, as those of software adapters are (8 lanes of lavapipe, 4 of
+ * SwiftShader), which is then the workgroup's. Larger blocks leave the registers of a processor.
+ */
+function lanesForm({ m, n }: ProductSize, subgroups: DeviceProfile['subgroups']): ProductForm | undefined {
+  if (subgroups === undefined || subgroups.min !== subgroups.max || subgroups.max > 16) return undefined;
+  const lanes = subgroups.max;
+  if (n <= 16 && m > n) return { kind: 'lanes', tm: 4, tn: Math.ceil(n / 4) * 4, wx: 1, wy: lanes, bk: 4 };
+  const tm = m > 8 ? 16 : m > 4 ? 8 : m > 2 ? 4 : m;
+  return { kind: 'lanes', tm, tn: 4, wx: lanes, wy: 1, bk: 4 };
 }
 
 function forcedForm(size: ProductSize, kind: NonNullable<KernelTuning['matmul']>): ProductForm {

@@ -15,7 +15,8 @@ const gpu = {
 it('takes the best tier that a GPU reaches, and registers on software', () => {
   expect(profileOf(gpu)).toMatchObject({ tier: 'subgroups', subgroups: { min: 32, max: 64 } });
   expect(profileOf({ ...gpu, features: [] })).toMatchObject({ tier: 'portable', subgroups: undefined });
-  expect(profileOf({ ...gpu, software: true }).tier).toBe('registers');
+  const software = { ...gpu, software: true, subgroupMinSize: 8, subgroupMaxSize: 8 };
+  expect(profileOf(software)).toMatchObject({ tier: 'registers', subgroups: { min: 8, max: 8 } });
   expect(portableProfile().tier).toBe('portable');
 });
 

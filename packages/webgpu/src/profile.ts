@@ -8,6 +8,7 @@ import type { Precision } from '@lowrank/tensor/backend';
  * Which kernels may run, each tier with what the tiers before it have, as far as the device has it:
  *
  * - `registers`: no workgroup memory and no barriers, for adapters that compute on a CPU, where barriers are dear;
+ *   products by subgroups where all are of one small size;
  * - `portable`: workgroup memory within WebGPU's default limits, and no optional feature: runs on every GPU;
  * - `subgroups`: sums and maxima by subgroup operations, of any size (feature `subgroups`);
  * - `f16`: matrix products of operands that are rounded to 16 bits, with f32 sums (feature `shader-f16`);
@@ -47,7 +48,7 @@ export interface DeviceProfile {
   readonly software: boolean;
   readonly tier: Tier;
   readonly precision: Precision;
-  /** The subgroup sizes that a pipeline may get; undefined below the tier `subgroups`, and where there are none. */
+  /** The subgroup sizes that a pipeline may get; undefined in the tier `portable`, and where there are none. */
   readonly subgroups: { readonly min: number; readonly max: number } | undefined;
   /** The matrices that the tier `matrices` multiplies. */
   readonly matrices: MatrixShape | undefined;
@@ -98,7 +99,7 @@ export function profileOf(
       got: `${device} without`,
       remedy: `Choose the tier ${best ?? 'portable'}, or leave the choice to Lowrank.`,
     });
-  const hasSubgroups = features.has('subgroups') && tier !== 'registers' && tier !== 'portable';
+  const hasSubgroups = features.has('subgroups') && tier !== 'portable';
   return {
     vendor,
     architecture,

@@ -18,7 +18,7 @@ import {
   randomInput,
   referenceOf,
   runKernel,
-  testTiers,
+  productTiers,
   testBackend,
 } from '../testing/kernelHarness.js';
 import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
@@ -148,7 +148,7 @@ function nearestCodes(values: ArrayLike<number>, blockSize: number): [codes: Uin
   return [codes, absmax];
 }
 
-describe.each(testTiers)('matrices of codes, %s kernels', (tier) => {
+describe.each(productTiers)('matrices of codes, %s kernels', (tier) => {
   let backend: WebgpuBackend;
   beforeAll(async () => {
     backend = await testBackend(tier);

@@ -12,11 +12,11 @@ import { registerProduct } from './matmul/register.js';
 import { tileProduct } from './matmul/tile.js';
 import { vectorProduct } from './matmul/vector.js';
 
-const forms = { register: registerProduct, tile: tileProduct, matrix: matrixProduct };
+const forms = { register: registerProduct, lanes: registerProduct, tile: tileProduct, matrix: matrixProduct };
 
 /**
- * Matrix products in four forms (register blocks, workgroup tiles of f32 or f16, subgroup matrices, a vector form),
- * each for NN, NT, TN and TT and any encoding of b.
+ * Matrix products in five forms (register blocks, those of a subgroup together, workgroup tiles of f32 or f16, subgroup
+ * matrices, a vector form), each for NN, NT, TN and TT and any encoding of b.
  */
 export const matmul = defineKernel<MatmulAttrs>({
   launches(step, context) {

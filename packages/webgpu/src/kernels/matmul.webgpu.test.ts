@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MatmulAttrs } from '@lowrank/tensor/op';
 import { WebgpuBackend } from '../backend.js';
+import { chooseProduct } from '../choices.js';
 import type { KernelTuning } from '../choices.js';
-import type { Tier } from '../profile.js';
 import {
   exactInHalf,
   expectWithin,
@@ -11,7 +11,7 @@ import {
   given,
   randomInput,
   runKernel,
-  testTiers,
+  productTiers,
   testBackend,
 } from '../testing/kernelHarness.js';
 import type { KernelCase } from '../testing/kernelHarness.js';
@@ -44,7 +44,7 @@ function product([m = 1, n = 1, k = 1]: readonly number[], attrs: Partial<Matmul
   return { op: 'matmul', attrs: { transposeA, transposeB, ...attrs }, inputs: [a, b] };
 }
 
-describe.each(testTiers)('matmul, %s kernels', (tier) => {
+describe.each(productTiers)('matmul, %s kernels', (tier) => {
   let backend: WebgpuBackend;
   beforeAll(async () => {
     backend = await testBackend(tier);
@@ -67,12 +67,13 @@ describe.each(testTiers)('matmul, %s kernels', (tier) => {
   it('splits long sums, in every form', async () => {
     const forms = {
       registers: [{ splitK: 3 }],
+      lanes: [{ splitK: 3 }],
       matrices: [{ matmul: 'matrix', splitK: 3 }, { matmul: 'bigMatrix' }],
-    } as const satisfies Partial<Record<Tier, KernelTuning[]>>;
+    } as const satisfies Partial<Record<typeof tier, KernelTuning[]>>;
     const tiled = [{ matmul: 'tile', splitK: 3 }, { matmul: 'bigTile' }] as const satisfies KernelTuning[];
-    const tunings: readonly KernelTuning[] = tier === 'registers' || tier === 'matrices' ? forms[tier] : tiled;
+    const tunings: readonly KernelTuning[] = tier in forms ? forms[tier as keyof typeof forms] : tiled;
     for (const tuning of tunings) {
-      const tuned = new WebgpuBackend(backend.device, { tier, tuning });
+      const tuned = new WebgpuBackend(backend.device, { tier: backend.profile.tier, tuning });
       const cases = [
         product([17, 13, 67], {}),
         product([9, 36, 64], { transposeB: true }),
@@ -182,6 +183,17 @@ describe.each(testTiers)('matmul, %s kernels', (tier) => {
       check(product([8, 24, 2048], { transposeA: true }), 2048),
     ]);
   });
+});
+
+const byLanes = productTiers.filter((tier) => tier === 'lanes');
+
+it.each(byLanes)('lays %s along the columns, or along the rows where columns are few', async (tier) => {
+  const { device, profile } = await testBackend(tier);
+  const size = { batch: 1, m: 64, n: 64, k: 64, transposeB: true, encoded: false };
+  const lanes = profile.subgroups?.max;
+  expect(chooseProduct(size, { profile, tuning: {} })).toMatchObject({ kind: 'lanes', wx: lanes, wy: 1 });
+  expect(chooseProduct({ ...size, n: 8 }, { profile, tuning: {} })).toMatchObject({ kind: 'lanes', wx: 1, wy: lanes });
+  device.dispose();
 });
 
 describe('products of few rows, which make their left operand', () => {

@@ -52,6 +52,12 @@ export const testTiers: readonly Tier[] = tiersOfTests(namedTiers ?? 'registers,
  */
 export const rowTiers: readonly Tier[] = namedTiers === undefined ? [...testTiers, 'subgroups'] : testTiers;
 
+/**
+ * The tiers of products: also `registers` as a software adapter has it, whose subgroups are all of one small size. wgpu
+ * has no subgroups.
+ */
+export const productTiers: readonly (Tier | 'lanes')[] = namedTiers === undefined ? [...testTiers, 'lanes'] : testTiers;
+
 function tiersOfTests(names: string): Tier[] {
   return names.split(',').map((name) => {
     const tier = tiers.find((known) => known === name);
@@ -61,7 +67,7 @@ function tiersOfTests(names: string): Tier[] {
 }
 
 /** Whether products round their operands to 16 bits. */
-export function isHalf(tier: Tier): boolean {
+export function isHalf(tier: Tier | 'lanes'): boolean {
   return tier === 'f16' || tier === 'matrices';
 }
 
@@ -76,8 +82,9 @@ export function exactInHalf(test: KernelCase): KernelCase {
 }
 
 /** A backend with WebGPU's default limits, and no feature but those of its tier: what passes here runs anywhere. */
-export function testBackend(tier: Tier, tuning: KernelTuning = {}): Promise<WebgpuBackend> {
-  return createWebgpuBackend({ limits: checksBounds ? 'adapter' : 'default', tier, tuning });
+export function testBackend(tier: Tier | 'lanes', tuning: KernelTuning = {}): Promise<WebgpuBackend> {
+  const limits = checksBounds || tier === 'lanes' ? 'adapter' : 'default';
+  return createWebgpuBackend({ limits, tier: tier === 'lanes' ? 'registers' : tier, tuning });
 }
 
 /**

@@ -3,15 +3,18 @@ import { Shader } from '../../shader.js';
 import { bindProduct, storeFour } from './common.js';
 import type { Phase } from './common.js';
 import type { Codes } from './codes.js';
-import { codesOf, lanes, scalarAt, vectorAt } from './operands.js';
-import type { Matrix } from './operands.js';
+import { codesOf } from './operands.js';
 import type { ProductChoice } from '../../choices.js';
 import type { Product } from './product.js';
+import { loadOwn, loadShared } from './registerLoad.js';
+import type { Steps } from './registerLoad.js';
 
 /**
  * A product without workgroup memory: each thread holds tm rows × tn columns of accumulators and loads both operands
  * straight from storage, four values at a time. Software adapters run it several times faster than a tiled kernel,
- * since barriers cost them most.
+ * since barriers cost them most. In the form `lanes` the workgroup is one subgroup, along the columns or along the
+ * rows: what all its threads need, the rows or the columns, they load once between them, and broadcast. A load costs a
+ * software adapter as much as twenty sums (each lane branches on its guard), a broadcast less than one.
  */
 export function registerProduct(options: {
   label: string;
@@ -28,16 +31,20 @@ export function registerProduct(options: {
     table: 'private',
   });
   const groups = tn / 4;
+  const share = sharedSide(choice);
+  if (share !== undefined) bound.shader.enable('subgroups');
+  const lane = share === undefined ? 'local_invocation_index' : 'subgroup_invocation_id';
   let body = `${bound.declarations}
-@compute @workgroup_size(${wx}, ${wy}, 1)
-fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid: vec3<u32>) {
+@compute @workgroup_size(${wx * wy})
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(${lane}) lane: u32) {
   ${bound.head}
-  let row0 = (wid.y * ${wy}u + lid.y) * ${tm}u;
-  let col0 = (wid.x * ${wx}u + lid.x) * ${tn}u;
-  if (row0 >= M || col0 >= N) { return; }
+  let row0 = (wid.y * ${wy}u + lane / ${wx}u) * ${tm}u;
+  let col0 = (wid.x * ${wx}u + lane % ${wx}u) * ${tn}u;
 `;
-  for (let i = 0; i < tm; i++) body += `  let r${i} = min(row0 + ${i}u, M - 1u);\n`;
-  for (let j = 0; j < tn; j++) body += `  let c${j} = min(col0 + ${j}u, N - 1u);\n`;
+  // Lanes beyond the result stay: they load for the others.
+  if (share === undefined) body += '  if (row0 >= M || col0 >= N) { return; }\n';
+  body += placesOf({ name: 'r', start: 'row0', count: tm, limit: 'M', lanes: share === 'left' ? wx : undefined });
+  body += placesOf({ name: 'c', start: 'col0', count: tn, limit: 'N', lanes: share === 'right' ? wy : undefined });
   for (let i = 0; i < tm; i++) for (let j = 0; j < groups; j++) body += `  var s${i}_${j} = vec4<f32>();\n`;
   for (const phase of bound.phases) body += phaseLoop(phase, choice);
   for (let i = 0; i < tm; i++) {
@@ -47,7 +54,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_id) lid
     body += `  if (row0 + ${i}u < M) {\n    ${stores.join('\n    ')}\n  }\n`;
   }
   const workgroups = [Math.ceil(n / (tn * wx)), Math.ceil(m / (tm * wy)), product.batch * choice.splits] as const;
-  return bound.shader.launch({ label: `${options.label} register ${tm}x${tn}`, body: `${body}}\n`, workgroups });
+  const label = `${options.label} ${choice.kind} ${tm}x${tn}`;
+  return bound.shader.launch({ label, body: `${body}}\n`, workgroups });
+}
+
+/** The operand that the lanes of a subgroup share. */
+function sharedSide({ kind, wx }: ProductChoice): 'left' | 'right' | undefined {
+  return kind !== 'lanes' ? undefined : wx > 1 ? 'left' : 'right';
+}
+
+/** WGSL of the rows (columns) of a thread, or of those that it loads for all `lanes` threads. */
+function placesOf(options: { name: string; start: string; count: number; limit: string; lanes?: number | undefined }) {
+  const { name, start, count, limit, lanes } = options;
+  const own = lanes === undefined ? count : Math.ceil(count / lanes);
+  const place = (i: number): string => (lanes === undefined ? `${i}u` : `${i * lanes}u + lane`);
+  return Array.from(
+    { length: own },
+    (_, i) => `  let ${name}${i} = min(${start} + ${place(i)}, ${limit} - 1u);\n`,
+  ).join('');
 }
 
 function phaseLoop(phase: Phase, choice: ProductChoice): string {
@@ -64,11 +88,12 @@ function phaseLoop(phase: Phase, choice: ProductChoice): string {
 
 /** Along rows of codes: a word of each column at a time, the columns' scales fetched once per span. */
 function codesLoop(phase: Phase, choice: ProductChoice, codes: Codes): string {
-  const { tn } = choice;
+  const { tn, wy } = choice;
   const { unit, span } = codes;
   const at = (column: number): string => `c${column} * ${phase.right.inner} + k`;
+  const columns = sharedSide(choice) === 'right' ? Math.ceil(tn / wy) : tn;
   let scales = '';
-  for (let j = 0; j < tn; j++) scales += `    let t${j} = ${codes.scale(codes.scaleIndex(at(j)))};\n`;
+  for (let j = 0; j < columns; j++) scales += `    let t${j} = ${codes.scale(codes.scaleIndex(at(j)))};\n`;
   // Parts of a split K may begin within a span.
   const inner = `for (; k < end; k += ${unit}u) {\n${step(phase, choice, unit === 8 ? 8 : 4)}  }`;
   return `  for (var k = k0; k < k1;) {
@@ -79,9 +104,13 @@ ${scales}  ${inner}
 }
 
 /** The outer products of `steps` values of k. */
-function step(phase: Phase, { tm, tn }: ProductChoice, steps: Steps): string {
-  const left = loadSide({ matrix: phase.left, prefix: 'p', index: 'r', start: 'row0', count: tm, limit: 'M', steps });
-  const right = loadSide({ matrix: phase.right, prefix: 'q', index: 'c', start: 'col0', count: tn, limit: 'N', steps });
+function step(phase: Phase, choice: ProductChoice, steps: Steps): string {
+  const { tm, tn, wx, wy } = choice;
+  const share = sharedSide(choice);
+  const rows = { matrix: phase.left, prefix: 'p', index: 'r', start: 'row0', count: tm, limit: 'M', steps };
+  const columns = { matrix: phase.right, prefix: 'q', index: 'c', start: 'col0', count: tn, limit: 'N', steps };
+  const left = share === 'left' ? loadShared({ ...rows, lanes: wx }) : loadOwn(rows);
+  const right = share === 'right' ? loadShared({ ...columns, lanes: wy }) : loadOwn(columns);
   let code = left.code + right.code;
   for (let kk = 0; kk < steps; kk++) {
     for (let j = 0; j < tn / 4; j++) {
@@ -89,75 +118,9 @@ function step(phase: Phase, { tm, tn }: ProductChoice, steps: Steps): string {
       code += `    let b${kk}_${j} = vec4<f32>(${four});\n`;
     }
     for (let i = 0; i < tm; i++) {
-      for (let j = 0; j < tn / 4; j++)
-        code += `    s${i}_${j} = fma(vec4<f32>(${left.at(i, kk)}), b${kk}_${j}, s${i}_${j});\n`;
+      code += `    let a${kk}_${i} = vec4<f32>(${left.at(i, kk)});\n`;
+      for (let j = 0; j < tn / 4; j++) code += `    s${i}_${j} = fma(a${kk}_${i}, b${kk}_${j}, s${i}_${j});\n`;
     }
   }
   return code;
-}
-
-/** 8 are a word of codes. */
-type Steps = 1 | 4 | 8;
-
-interface Side {
-  readonly code: string;
-  /** WGSL of the value at row (or column) i and step kk. */
-  at(i: number, kk: number): string;
-}
-
-function loadSide(options: {
-  matrix: Matrix;
-  prefix: string;
-  index: string;
-  start: string;
-  count: number;
-  limit: string;
-  steps: Steps;
-}): Side {
-  const { matrix, prefix, index, start, count, limit, steps } = options;
-  const one = (outer: string, inner: string): string => scalarAt(matrix, `${outer} * ${matrix.inner} + ${inner}`);
-  let code = '';
-  const codes = codesOf(matrix);
-  if (matrix.alongInner) {
-    for (let i = 0; i < count; i++) {
-      const row = `${index}${i}`;
-      if (codes !== undefined && codes.unit !== 1 && steps !== 1) {
-        code += `    let word${i} = ${codes.word(`${row} * ${matrix.inner} + k`)};\n`;
-        code += codes
-          .fours(`word${i}`, `t${i}`)
-          .map((four, part) => `    let ${prefix}${i}_${part} = ${four};\n`)
-          .join('');
-      } else if (steps === 1) code += `    let ${prefix}${i}_0 = vec4<f32>(${one(row, 'k')}, 0.0f, 0.0f, 0.0f);\n`;
-      else {
-        for (let kk = 0; kk < steps; kk += 4) {
-          const value = matrix.vector
-            ? vectorAt(matrix, `${row} * ${matrix.inner} + k + ${kk}u`)
-            : `vec4<f32>(${[0, 1, 2, 3].map((lane) => one(row, `k + ${kk + lane}u`)).join(', ')})`;
-          code += `    let ${prefix}${i}_${kk / 4} = ${value};\n`;
-        }
-      }
-    }
-    return { code, at: (i, kk) => `${prefix}${i}_${Math.floor(kk / 4)}.${lanes[kk % 4] ?? 'x'}` };
-  }
-  for (let kk = 0; kk < steps; kk++) {
-    const row = `(k + ${kk}u)`;
-    if (codes?.unit === 8 && count === 8) {
-      // A word is this row's 8 columns. They begin at a multiple of 8, as rows do.
-      code += `    let at${kk} = ${row} * ${matrix.inner} + ${start}; let word${kk} = ${codes.word(`at${kk}`)};`;
-      code += ` let t${kk} = ${codes.scale(codes.scaleIndex(`at${kk}`))};\n`;
-      code += codes
-        .fours(`word${kk}`, `t${kk}`)
-        .map((four, part) => `    let ${prefix}${kk}_${part} = ${four};\n`)
-        .join('');
-      continue;
-    }
-    for (let j = 0; j < Math.ceil(count / 4); j++) {
-      const single = (lane: number): string => (lane < count ? one(row, `${index}${lane}`) : '0.0f');
-      const value = matrix.vector
-        ? vectorAt(matrix, `${row} * ${matrix.inner} + min(${start} + ${4 * j}u, ${limit} - 4u)`)
-        : `vec4<f32>(${[0, 1, 2, 3].map((lane) => single(4 * j + lane)).join(', ')})`;
-      code += `    let ${prefix}${kk}_${j} = ${value};\n`;
-    }
-  }
-  return { code, at: (i, kk) => `${prefix}${kk}_${Math.floor(i / 4)}.${lanes[i % 4] ?? 'x'}` };
 }
