@@ -2,19 +2,17 @@ import { LowrankError } from '@lowrank/errors';
 import type { BackendSpec, Operand, Plan, PlanBuffer, Step } from '../backend.js';
 import type { KernelName } from '../ops/index.js';
 import { showShape } from '../shape.js';
+import { arenasOf } from './arenasOf.js';
+import type { Block } from './arenasOf.js';
 import type { LaunchUnit } from './groupLaunches.js';
 import type { Instruction, Program } from './program.js';
 import { Value } from './program.js';
 
-/** A stretch of storage that lives from its first write to its last use. */
-interface Block {
+/** A value's stretch of storage. */
+interface ValueBlock extends Block {
   readonly value: Value;
-  bytes: number;
-  first: number;
   last: number;
-  /** Its interference: the blocks that must not share a buffer with this one. */
   readonly interferes: Set<Block>;
-  colour: number;
   buffer: number;
   offset: number;
 }
@@ -103,10 +101,10 @@ function liveBlocks(
     workspaces: ReadonlyMap<Instruction, Value | undefined>;
     spec: BackendSpec;
   },
-): Map<Value, Block> {
+): Map<Value, ValueBlock> {
   const { units, workspaces, spec } = options;
-  const blocks = new Map<Value, Block>();
-  const touch = (value: Value, at: number): Block | undefined => {
+  const blocks = new Map<Value, ValueBlock>();
+  const touch = (value: Value, at: number): ValueBlock | undefined => {
     const { root } = value;
     if (root.leaf !== undefined) return undefined;
     const known = blocks.get(root);
@@ -116,7 +114,6 @@ function liveBlocks(
       first: at,
       last: at,
       interferes: new Set<Block>(),
-      colour: 0,
       buffer: -1,
       offset: 0,
     };
@@ -143,7 +140,7 @@ function liveBlocks(
   return blocks;
 }
 
-type Home = Pick<Block, 'buffer' | 'offset'>;
+type Home = Pick<ValueBlock, 'buffer' | 'offset'>;
 
 /** Persistent tensors, arguments and scalars. */
 function placeLeaves(program: Program, spec: BackendSpec, buffers: PlanBuffer[]): Map<Value, Home> {
@@ -173,55 +170,11 @@ function placeLeaves(program: Program, spec: BackendSpec, buffers: PlanBuffer[])
   return leaves;
 }
 
-function placeBlocks(blocks: ReadonlyMap<Value, Block>, spec: BackendSpec, buffers: PlanBuffer[]): void {
-  const all = [...blocks.values()];
-  if (spec.separateReadWrite) colour(all);
-  const arenas: { colour: number; blocks: Block[]; bytes: number }[] = [];
-  for (const block of [...all].sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
-    let home = arenas.find(
-      (arena) => arena.colour === block.colour && gapFor(block, arena.blocks) + block.bytes <= spec.maxBufferBytes,
-    );
-    if (home === undefined) arenas.push((home = { colour: block.colour, blocks: [], bytes: 0 }));
-    block.offset = gapFor(block, home.blocks);
-    block.buffer = buffers.length + arenas.indexOf(home);
-    home.blocks.push(block);
-    home.bytes = Math.max(home.bytes, block.offset + block.bytes);
+function placeBlocks(blocks: ReadonlyMap<Value, ValueBlock>, spec: BackendSpec, buffers: PlanBuffer[]): void {
+  for (const { bytes, places } of arenasOf([...blocks.values()], spec)) {
+    for (const [block, offset] of places) Object.assign(block, { buffer: buffers.length, offset });
+    buffers.push({ kind: 'arena', bytes });
   }
-  buffers.push(...arenas.map(({ bytes }) => ({ kind: 'arena' as const, bytes })));
-}
-
-/**
- * Blocks that interfere get different colours: each, in order of birth, the lowest colour that no interfering block
- * has.
- */
-function colour(blocks: readonly Block[]): void {
-  const done = new Set<Block>();
-  for (const block of [...blocks].sort((a, b) => a.first - b.first)) {
-    const taken = new Set([...block.interferes].filter((other) => done.has(other)).map((other) => other.colour));
-    let free = 0;
-    while (taken.has(free)) free++;
-    block.colour = free;
-    done.add(block);
-  }
-}
-
-/** The smallest gap among the blocks alive at the same time that holds this one. */
-function gapFor(block: Block, placed: readonly Block[]): number {
-  const alive = placed
-    .filter((other) => other.first <= block.last && block.first <= other.last)
-    .sort((a, b) => a.offset - b.offset);
-  let best = -1;
-  let bestSize = Infinity;
-  let end = 0;
-  for (const other of alive) {
-    const gap = other.offset - end;
-    if (gap >= block.bytes && gap < bestSize) {
-      best = end;
-      bestSize = gap;
-    }
-    end = Math.max(end, other.offset + other.bytes);
-  }
-  return best >= 0 ? best : end;
 }
 
 function align(bytes: number, alignment: number): number {
