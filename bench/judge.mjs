@@ -117,7 +117,7 @@ const codesMayTake = { ampere: 1.05, navi31: 1.05, m1: 1.05 };
 function slowCodes(chip, families) {
   return Object.entries(families).flatMap(([name, { cycles }]) => {
     const dense = families[name.replace(' block4 ', ' bf16 ')];
-    if (!/ block4 (tile|matrix) /.test(name) || dense === undefined) return [];
+    if (!/ block4 (\w+ )?(tile|matrix) /.test(name) || dense === undefined) return [];
     const ratio = cycles / dense.cycles;
     return ratio > (codesMayTake[chip] ?? Infinity) ? [`${chip}: ${name} takes ${ratio.toFixed(2)} × bf16's`] : [];
   });

@@ -89,7 +89,7 @@ export function familyOf(label) {
 /** @param {string} label */
 function familyOfOne(label) {
   return label
-    .replace(/ \d+x\d+x\d+/, '')
+    .replace(/ \d+x\d+x\d+([+|]\d+)*/, (_, more = '') => (more.startsWith('+') ? ' sum' : ''))
     .replace(/ \d+x\d+(?= |$)/, (size) => (label.startsWith('matmul') ? size : ''))
     .replace(/ heads of /, ' ')
     .replace(/sum of \d+ parts/, 'sum of parts')

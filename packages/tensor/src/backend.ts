@@ -53,6 +53,8 @@ export interface BackendSpec {
     readonly remaking?: boolean;
     /** A matmul of these operands makes its left one itself, where that is the output of an op with `asLeftOperand`. */
     leftOperand?(inputs: readonly Spec[], attrs: object): boolean;
+    /** A matmul with these attributes, `further` products or an `epilogue` among them, has a kernel. */
+    product?(inputs: readonly Spec[], attrs: object): boolean;
   };
   /**
    * Instructions of one class may become one launch (`Step.group`); undefined for those that are launched alone.

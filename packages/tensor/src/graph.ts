@@ -5,7 +5,7 @@ import type { Shape } from './shape.js';
 import { shapeError, sizeOf } from './shape.js';
 import type { Source } from './source.js';
 import { nextNodeId } from './source.js';
-import type { LeftForm, Spec } from './spec.js';
+import type { LeftForm, ProductEpilogue, Spec } from './spec.js';
 
 /**
  * The lazy graph. A Tensor is one output of a node; nodes hold what to compute, never a result. Leaves are where
@@ -99,6 +99,8 @@ export interface Op<Name extends string, Attrs extends object> {
    * order.
    */
   asLeftOperand?(attrs: Attrs): LeftForm;
+  /** How a product makes this op's outputs where it writes its own result, of which it is all that is read. */
+  asEpilogue?(attrs: Attrs): ProductEpilogue;
   /**
    * For a backward op: with these attributes it makes the output of the forward op `op` once more, as its last output,
    * of its own first inputs.

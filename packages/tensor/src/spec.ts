@@ -12,3 +12,12 @@ export interface Spec {
  * weight, or silu(a)·up with up as the second operand.
  */
 export type LeftForm = { readonly form: 'rmsNorm'; readonly epsilon: number } | { readonly form: 'swiglu' };
+
+/**
+ * What a product makes of its result r where it writes it. `swiglu`: r is a gate, that of the one further product its
+ * up; the results are silu(gate)·up and, with `keeps`, gate and up. `swigluGradient`: r is the gradient of what gate
+ * and up, two more operands, were joined to; the results are theirs and, with `forward`, silu(gate)·up once more.
+ */
+export type ProductEpilogue =
+  | { readonly form: 'swiglu'; readonly keeps: boolean }
+  | { readonly form: 'swigluGradient'; readonly forward?: boolean };

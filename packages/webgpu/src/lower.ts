@@ -56,9 +56,13 @@ function groupsOf(steps: readonly Step[]): Step[][] {
   return groups;
 }
 
-/** As few dispatches as possible of some that do not depend on each other. */
+/**
+ * As few dispatches as possible of some that do not depend on each other. One that binds more than the limits allow
+ * binds neighbours as one.
+ */
 function merged(dispatches: readonly KernelDispatch[], limits: Limits): readonly KernelDispatch[] {
-  if (dispatches.length < 2) return dispatches;
+  const stored = dispatches.flatMap(({ bindings }) => bindings.filter(({ access }) => access !== 'uniform'));
+  if (dispatches.length < 2 && stored.length <= limits.maxStorageBuffersPerShaderStage) return dispatches;
   const whole = mergeDispatches(dispatches, limits);
   return whole === undefined ? dispatches : [whole];
 }

@@ -1,3 +1,4 @@
+import { liesNear } from '@lowrank/tensor/backend';
 import type { Limits } from './constants.js';
 import type { Binding, KernelDispatch } from './kernel.js';
 import type { BoundType } from './shader.js';
@@ -51,6 +52,9 @@ export function mergeBindings(dispatches: readonly KernelDispatch[], limits: Lim
     home.end = Math.max(home.end, offset + bytes);
     homes.set(use, home);
   }
+  // In the order of their first use, whatever their places: launches of the same form have the same text.
+  const firstUse = new Map(uses.toReversed().map((use) => [homes.get(use), uses.indexOf(use)]));
+  clusters.sort((a, b) => (firstUse.get(a) ?? 0) - (firstUse.get(b) ?? 0));
   const written = new Set(uses.flatMap(({ binding }) => (binding.access === 'read_write' ? [binding.buffer] : [])));
   if (clusters.length > limits.maxStorageBuffersPerShaderStage || aliased(clusters, written)) return undefined;
   const nameOf = (cluster: Cluster): string => `bound${clusters.indexOf(cluster)}`;
@@ -74,12 +78,11 @@ export function mergeBindings(dispatches: readonly KernelDispatch[], limits: Lim
   };
 }
 
-/** Close together: what lies between is no more than a few times what is bound already. */
 function joins(cluster: Cluster, { binding: { buffer, offset, bytes }, type }: Use, limits: Limits): boolean {
   return (
     cluster.buffer === buffer &&
     cluster.type === type &&
-    offset - cluster.end <= 65_536 + 4 * (cluster.end - cluster.offset) &&
+    liesNear(offset, cluster) &&
     Math.max(cluster.end, offset + bytes) - cluster.offset <= limits.maxStorageBufferBindingSize
   );
 }

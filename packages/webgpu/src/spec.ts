@@ -7,7 +7,7 @@ import type { KernelTuning } from './choices.js';
 import type { KernelEntry } from './kernel.js';
 import type { MatmulAttrs } from '@lowrank/tensor/op';
 import { kernels as coreKernels } from './kernels/index.js';
-import { makesLeft } from './kernels/matmul.js';
+import { hasProduct, makesLeft } from './kernels/matmul.js';
 import { portableProfile } from './profile.js';
 import type { DeviceProfile } from './profile.js';
 
@@ -58,7 +58,10 @@ export function backendSpec(
       matmulEpilogue,
       absorption: matmulEpilogue,
       remaking: matmulEpilogue,
-      ...(matmulEpilogue && { leftOperand: (inputs, attrs) => makesLeft(inputs, attrs as MatmulAttrs, choice) }),
+      ...(matmulEpilogue && {
+        leftOperand: (inputs, attrs) => makesLeft(inputs, attrs as MatmulAttrs, choice),
+        product: (inputs, attrs) => hasProduct(inputs, attrs as MatmulAttrs, choice),
+      }),
     },
     workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, choice),
     ...(groupsLaunches(profile) && {

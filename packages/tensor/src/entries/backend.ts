@@ -30,6 +30,7 @@ export { buildPlan } from '../plan/build.js';
 export type { BuildPlanOptions } from '../plan/build.js';
 export { dumpPlan, planCost } from '../plan/dump.js';
 export type { PlanCost } from '../plan/dump.js';
+export { liesNear } from '../plan/bindings.js';
 export { stepBytes } from '../plan/stepBytes.js';
 export { planMemory } from '../plan/memory.js';
 export type { PlanMemory } from '../plan/memory.js';

@@ -23,9 +23,9 @@ export { broadcastReader, clipScale, isFinite, normalCdf } from '../ops/elementw
 export { decodeMatrix } from '../ops/encoded.js';
 export { softCapped } from '../ops/linearCrossEntropy.js';
 export type { ProductTerm } from '../ops/linearCrossEntropy.js';
-export { matmulOperands, matmulSizes } from '../ops/matmul.js';
-export type { MatmulAttrs, MatmulOperands } from '../ops/matmul.js';
-export type { LeftForm } from '../spec.js';
+export { matmulOperands, matmulSizes, matmulTerms, matmulTermSizes } from '../ops/matmulOperands.js';
+export type { MatmulAttrs, MatmulOperands, MatmulTerm, TermOperands } from '../ops/matmulOperands.js';
+export type { LeftForm, ProductEpilogue } from '../spec.js';
 export { sumTo } from '../ops/reduce.js';
 export { writeAt } from '../ops/rows.js';
 export { sampleThreshold } from '../ops/sampleThreshold.js';

@@ -33,6 +33,7 @@ export const swigluOp = defineOp<'swiglu', None>({
     [1, 0],
   ],
   asLeftOperand: () => ({ form: 'swiglu' }),
+  asEpilogue: () => ({ form: 'swiglu', keeps: true }),
   flops: ([x]) => 5 * sizeOf(x?.shape ?? []),
 });
 
@@ -59,6 +60,7 @@ export const swigluBackward = defineOp<'swigluBackward', SwigluBackwardAttrs>({
     [2, 0],
     [2, 2],
   ],
+  asEpilogue: ({ forward }) => ({ form: 'swigluGradient', ...(forward === true && { forward }) }),
   remakes: { op: 'swiglu', inputs: 2, attrs: { forward: true } },
   flops: ([x]) => 10 * sizeOf(x?.shape ?? []),
 });

@@ -2,6 +2,7 @@ import type { BackendSpec, Plan } from '../backend.js';
 import type { Trace } from '../trace.js';
 import { absorbAddend } from './absorbAddend.js';
 import { absorbScale } from './absorbScale.js';
+import { fuseEpilogue } from './fuseEpilogue.js';
 import { fuseElementwise } from './fuseElementwise.js';
 import { fuseLeftOperand } from './fuseLeftOperand.js';
 import { fuseMatmul } from './fuseMatmul.js';
@@ -10,6 +11,7 @@ import { layOut } from './layout.js';
 import { place } from './place.js';
 import { lower, removeDead } from './program.js';
 import { remakeOutputs } from './remakeOutputs.js';
+import { sumProducts } from './sumProducts.js';
 import { splitRows } from './splitRows.js';
 
 /** Options of `buildPlan`. */
@@ -29,9 +31,11 @@ export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: Bu
   splitRows(program, spec);
   if (fusion && spec.fusion.absorption) absorbScale(program);
   if (fusion && spec.fusion.matmulEpilogue) fuseMatmul(program);
+  if (fusion) sumProducts(program, spec);
   if (fusion && spec.fusion.absorption) absorbAddend(program);
   if (fusion && spec.fusion.remaking === true) remakeOutputs(program);
   if (fusion) fuseLeftOperand(program, spec);
+  if (fusion) fuseEpilogue(program, spec);
   if (fusion && spec.fusion.elementwiseInstructions > 1) fuseElementwise(program, spec);
   removeDead(program);
   layOut(program, spec.alignment);

@@ -1,5 +1,5 @@
 import type { BackendSpec } from '../backend.js';
-import type { MatmulAttrs } from '../ops/matmul.js';
+import type { MatmulAttrs } from '../ops/matmulOperands.js';
 import type { Instruction, Program, Value } from './program.js';
 import { countUses, viewOf } from './program.js';
 

@@ -1,6 +1,7 @@
 import type { ElementwiseAttrs } from '../ops/elementwise.js';
-import type { MatmulAttrs } from '../ops/matmul.js';
-import { matmulOp, matmulOperands, matmulSizes } from '../ops/matmul.js';
+import { matmulOp } from '../ops/matmul.js';
+import { matmulOperands, matmulSizes } from '../ops/matmulOperands.js';
+import type { MatmulAttrs } from '../ops/matmulOperands.js';
 import { sameShape } from '../shape.js';
 import type { Instruction, Program, Value } from './program.js';
 import { countUses, viewOf } from './program.js';

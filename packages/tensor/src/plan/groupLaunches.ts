@@ -1,7 +1,8 @@
 import type { BackendSpec } from '../backend.js';
 import type { KernelName } from '../ops/index.js';
 import type { Instruction, Program } from './program.js';
-import { Value } from './program.js';
+import type { Value } from './program.js';
+import { isFree, laySideBySide } from './sideBySide.js';
 
 /** Instructions that are launched as one, in the program's order: most alone. */
 export type LaunchUnit = readonly Instruction[];
@@ -40,7 +41,7 @@ export function groupLaunches(program: Program, spec: BackendSpec): LaunchUnit[]
       (joins ? members : passed).push(candidate);
       if (joins) waiting[next] = undefined;
     }
-    if (members.length > 1 && arrangementOf(members, spec) === 'slab') laySideBySide(members, spec);
+    if (members.length > 1 && arrangementOf(members, spec) === 'slab') laySideBySide(freeResults(members), spec);
     return [members];
   });
 }
@@ -69,11 +70,8 @@ function isThin({ inputs, outputs }: Instruction): boolean {
   return 4 * made <= Math.max(0, ...read);
 }
 
-/** Storages that hold one result and no more, which may become pieces of a larger one. */
 function freeResults(members: LaunchUnit): Value[] {
-  return members.flatMap(({ outputs }) =>
-    outputs.flatMap(({ root, whole }) => (whole && root.leaf === undefined ? [root] : [])),
-  );
+  return members.flatMap(({ outputs }) => outputs.filter(isFree).map(({ root }) => root));
 }
 
 /** How a group fits what one kernel may bind: with results `apart`, or in one storage; undefined if not at all. */
@@ -91,19 +89,4 @@ function arrangementOf(members: LaunchUnit, spec: BackendSpec): 'apart' | 'slab'
   if (canLie && (4 * bytes <= largest || apart > spec.maxOperands))
     return apart - free.length + 1 <= spec.maxOperands ? 'slab' : undefined;
   return apart <= spec.maxOperands ? 'apart' : undefined;
-}
-
-function laySideBySide(members: LaunchUnit, { alignment }: BackendSpec): void {
-  const free = freeResults(members);
-  let end = 0;
-  const offsets = free.map(({ bytes }) => {
-    const start = Math.ceil(end / alignment) * alignment;
-    end = start + bytes;
-    return start;
-  });
-  const slab = new Value({ shape: [Math.ceil(end / 4)], dtype: 'f32' });
-  free.forEach((value, at) => {
-    value.base = slab;
-    value.offset = offsets[at] ?? 0;
-  });
 }

@@ -1,4 +1,4 @@
-import type { MatmulAttrs } from '../ops/matmul.js';
+import type { MatmulAttrs } from '../ops/matmulOperands.js';
 import { matmulOp } from '../ops/matmul.js';
 import { concatOp, sliceOp } from '../ops/movement.js';
 import type { RowPiece } from '../rowPieces.js';

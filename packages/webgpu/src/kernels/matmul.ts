@@ -1,5 +1,6 @@
-import { matmulOperands, matmulSizes } from '@lowrank/tensor/op';
-import type { MatmulAttrs, Spec } from '@lowrank/tensor/op';
+import type { Operand } from '@lowrank/tensor/backend';
+import { matmulOperands, matmulSizes, matmulTerms, matmulTermSizes } from '@lowrank/tensor/op';
+import type { MatmulAttrs, MatmulTerm, Spec, TermOperands } from '@lowrank/tensor/op';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
@@ -7,7 +8,7 @@ import { chooseProduct, productClass } from '../choices.js';
 import type { ChoiceContext, ProductSize } from '../choices.js';
 import { matrixProduct } from './matmul/matrix.js';
 import { productWorkspace } from './matmul/product.js';
-import type { Product } from './matmul/product.js';
+import type { Factors, Product } from './matmul/product.js';
 import { registerProduct } from './matmul/register.js';
 import { tileProduct } from './matmul/tile.js';
 import { vectorProduct } from './matmul/vector.js';
@@ -22,21 +23,40 @@ export const matmul = defineKernel<MatmulAttrs>({
   launches(step, context) {
     const product = productOf(step);
     const choice = chooseProduct(sizeOfProduct(step.inputs, step.attrs), context);
-    const { m, n, k, b, encoding, transposeA, transposeB } = product;
-    const sides = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
-    const label = `matmul ${sides} ${m}x${n}x${k} ${encoding?.kind ?? b[0].dtype}`;
+    const label = labelOf(product);
     if (choice.kind === 'vector') return [vectorProduct({ label, product, choice, context })];
     const main = forms[choice.kind]({ label, product, choice, workspace: step.workspace, context });
     if (choice.splits === 1 || step.workspace === undefined) return [main];
     return [main, sumParts({ label, product, splits: choice.splits, workspace: step.workspace, context })];
   },
   workspace: (inputs, _, attrs, context) => productWorkspace(sizeOfProduct(inputs, attrs), context),
-  launchClass: (inputs, _, attrs, context) => productClass(sizeOfProduct(inputs, attrs), context),
+  launchClass: (inputs, _, attrs, context) =>
+    attrs.further === undefined && attrs.epilogue === undefined
+      ? productClass(sizeOfProduct(inputs, attrs), context)
+      : undefined,
 });
+
+function labelOf({ m, n, k, b, encoding, transposeA, transposeB, further, epilogue }: Product): string {
+  const sides = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
+  const inner = [k, ...further.map((factors) => factors.k)].join(epilogue?.form === 'swiglu' ? '|' : '+');
+  const form = epilogue === undefined ? '' : ` ${epilogue.form}`;
+  return `matmul ${sides} ${m}x${n}x${inner} ${encoding?.kind ?? b[0].dtype}${form}`;
+}
 
 /** A product of few rows makes its left operand itself: every thread reads all of its rows anyway. */
 export function makesLeft(inputs: readonly Spec[], attrs: MatmulAttrs, context: ChoiceContext): boolean {
   return chooseProduct(sizeOfProduct(inputs, attrs), context).kind === 'vector' && !attrs.transposeA;
+}
+
+/**
+ * Sums of several products and epilogues have kernels where k is whole, and only one matrix is in codes. Gate and up
+ * side by side are the two halves of a large tile.
+ */
+export function hasProduct(inputs: readonly Spec[], attrs: MatmulAttrs, context: ChoiceContext): boolean {
+  const { kind, tn, splits } = chooseProduct(sizeOfProduct(inputs, attrs), context);
+  const encoded = [attrs, ...(attrs.further ?? [])].filter(({ encoding }) => encoding !== undefined);
+  if (kind === 'vector' || splits > 1 || encoded.length > 1) return false;
+  return attrs.epilogue?.form !== 'swiglu' || (kind === 'tile' && tn === 8);
 }
 
 function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize {
@@ -45,36 +65,45 @@ function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize
 }
 
 function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product {
-  const { batch = 1, m, n, k, rank } = matmulSizes(inputs, attrs);
-  const { transposeA, transposeB, encoding, lowRank, addend } = attrs;
-  const {
-    a,
-    beside,
-    b: [b, ...further],
-    h,
-    u,
-    addend: added,
-    scale,
-  } = matmulOperands(inputs, attrs);
-  if (a === undefined || b === undefined) throw new TypeError('matmul lacks an operand');
+  const { batch = 1, m, n } = matmulSizes(inputs, attrs);
+  const sizes = matmulTermSizes(inputs, attrs);
+  const [first, ...further] = matmulTerms(inputs, attrs).map((term, at) => factorsOf(term, sizes[at]));
+  const { beside, addend: added, scale, epilogue } = matmulOperands(inputs, attrs);
+  if (first === undefined) throw new TypeError('matmul lacks an operand');
   return {
+    ...first,
     batch,
     m,
     n,
-    k,
-    transposeA,
-    transposeB,
-    encoding,
-    a,
+    further,
     made: attrs.left === undefined || beside === undefined ? undefined : { ...attrs.left, beside },
-    b: [b, ...further],
     out: operand(outputs, 0, 'matmul'),
-    lowRank:
-      lowRank === undefined || h === undefined || u === undefined
-        ? undefined
-        : { h, u, rank, transposeU: lowRank === 'nt' },
-    addend: addend === undefined || added === undefined ? undefined : { value: added, kind: addend },
+    addend: attrs.addend === undefined || added === undefined ? undefined : { value: added, kind: attrs.addend },
     scale,
+    epilogue: epilogueOf(attrs, epilogue, outputs),
+  };
+}
+
+function factorsOf(
+  { term, a, b: [b, ...parts], h, u }: TermOperands<Operand> & { readonly term: MatmulTerm },
+  { k, rank }: { readonly k: number; readonly rank: number } = { k: 0, rank: 0 },
+): Factors {
+  const { transposeA, transposeB, encoding, lowRank } = term;
+  if (a === undefined || b === undefined) throw new TypeError('matmul lacks an operand');
+  const has = lowRank !== undefined && h !== undefined && u !== undefined;
+  const thin = has ? { h, u, rank, transposeU: lowRank === 'nt' } : undefined;
+  return { k, a, transposeA, b: [b, ...parts], transposeB, encoding, lowRank: thin };
+}
+
+function epilogueOf({ epilogue }: MatmulAttrs, beside: readonly Operand[], outputs: readonly Operand[]) {
+  if (epilogue === undefined) return undefined;
+  if (epilogue.form === 'swiglu') return { form: epilogue.form, gate: outputs[1], up: outputs[2] };
+  return {
+    form: epilogue.form,
+    gate: operand(beside, 0, 'matmul'),
+    up: operand(beside, 1, 'matmul'),
+    dUp: operand(outputs, 1, 'matmul'),
+    y: outputs[2],
   };
 }
 

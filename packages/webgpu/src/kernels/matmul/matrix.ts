@@ -2,8 +2,10 @@ import type { KernelContext, KernelDispatch, Slice } from '../../kernel.js';
 import type { MatrixShape } from '../../matrixShape.js';
 import { Shader } from '../../shader.js';
 import type { ProductChoice } from '../../choices.js';
-import { bindProduct, storeFour } from './common.js';
-import type { Bound, Phase } from './common.js';
+import { bindProduct } from './common.js';
+import type { Bound } from './common.js';
+import type { Phase } from './phases.js';
+import { storeFour } from './target.js';
 import type { Product } from './product.js';
 import { loadRight, loadTile } from './tileLoad.js';
 import type { Tile } from './tileLoad.js';
@@ -95,7 +97,7 @@ function phaseLoop(phase: Phase, scene: Scene): string {
   const walk = { bk, threads: wx * wy * matrices.lanes };
   const left = tileOf({ name: 'tileA', start: 'rowBase', limit: 'M', width: bm }, phase.left.alongInner, scene);
   const right = tileOf({ name: 'tileB', start: 'colBase', limit: 'N', width: bn }, phase.right.alongInner, scene);
-  const loader = loadRight(phase, right, walk);
+  const loader = loadRight(phase.right, right, walk);
   let code = `  { let k0 = ${phase.from}; let k1 = ${phase.to};\n${loader.before}`;
   // The bound is the same for all threads of the workgroup, which the barriers need.
   code += `  for (var k = k0; k < k1; k += ${bk}u) {\n${loadTile(phase.left, left, walk)}${loader.load}`;

@@ -3,18 +3,10 @@ import type { LeftForm, OperandEncoding } from '@lowrank/tensor/op';
 import { chooseProduct } from '../../choices.js';
 import type { ChoiceContext, ProductChoice, ProductSize } from '../../choices.js';
 
-/**
- * A matrix product as every tier of the kernel sees it: C[b] = s·(A[b]·B[b] + H·U) + addend, [m,k]·[k,n] once read the
- * right way round.
- */
-export interface Product {
-  readonly batch: number;
-  readonly m: number;
-  readonly n: number;
+/** A·B + H·U, [m,k]·[k,n] once read the right way round. */
+export interface Factors {
   readonly k: number;
   readonly a: Operand;
-  /** How A is made of two operands; of the vector form alone. */
-  readonly made: (LeftForm & { readonly beside: Operand }) | undefined;
   /** A is stored [k, m]. */
   readonly transposeA: boolean;
   /** One operand, or the parts of an encoded matrix. */
@@ -22,12 +14,38 @@ export interface Product {
   readonly encoding: OperandEncoding | undefined;
   /** B is stored [n, k]. */
   readonly transposeB: boolean;
-  readonly out: Operand;
   readonly lowRank: LowRank | undefined;
+}
+
+/**
+ * A matrix product as every tier of the kernel sees it: C[b] = s·(A[b]·B[b] + H·U + …) + addend, and what the epilogue
+ * makes of it.
+ */
+export interface Product extends Factors {
+  readonly batch: number;
+  readonly m: number;
+  readonly n: number;
+  /** How A is made of two operands; of the vector form alone. */
+  readonly made: (LeftForm & { readonly beside: Operand }) | undefined;
+  /** What is added in the same sums, or with the epilogue `swiglu` the product beside this one. */
+  readonly further: readonly Factors[];
+  readonly out: Operand;
   readonly addend: Addend | undefined;
   /** s, one number. */
   readonly scale: Operand | undefined;
+  readonly epilogue: Epilogue | undefined;
 }
+
+/** The operands and results of an epilogue, beside `out`. */
+export type Epilogue =
+  | { readonly form: 'swiglu'; readonly gate: Operand | undefined; readonly up: Operand | undefined }
+  | {
+      readonly form: 'swigluGradient';
+      readonly gate: Operand;
+      readonly up: Operand;
+      readonly dUp: Operand;
+      readonly y: Operand | undefined;
+    };
 
 /** `+ h·u`: h is [m, rank], u is [rank, n] or, transposed, [n, rank]. */
 export interface LowRank {

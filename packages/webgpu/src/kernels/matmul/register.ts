@@ -1,7 +1,8 @@
 import type { KernelContext, KernelDispatch, Slice } from '../../kernel.js';
 import { Shader } from '../../shader.js';
-import { bindProduct, storeFour } from './common.js';
-import type { Phase } from './common.js';
+import { bindProduct } from './common.js';
+import type { Phase } from './phases.js';
+import { storeFour } from './target.js';
 import type { Codes } from './codes.js';
 import { codesOf } from './operands.js';
 import type { ProductChoice } from '../../choices.js';

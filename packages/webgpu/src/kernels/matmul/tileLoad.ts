@@ -1,6 +1,5 @@
 import type { TileElement } from '../../choices.js';
 import type { Codes } from './codes.js';
-import type { Phase } from './common.js';
 import { codesOf, halfVectorAt, scalarAt, vectorAt } from './operands.js';
 import type { Matrix } from './operands.js';
 
@@ -29,7 +28,7 @@ export interface TileLoad {
 }
 
 /** The right operand's tile, of numbers or of codes. */
-export function loadRight({ right }: Phase, tile: Tile, walk: Walk): TileLoad {
+export function loadRight(right: Matrix, tile: Tile, walk: Walk): TileLoad {
   const codes = codesOf(right);
   if (codes !== undefined && codes.unit !== 1) return loadCodes({ codes, matrix: right, tile, walk });
   return { before: '', load: loadTile(right, tile, walk) };

@@ -1,7 +1,8 @@
 import type { KernelContext, KernelDispatch } from '../../kernel.js';
 import { Shader, grid, literal } from '../../shader.js';
 import { bindProduct } from './common.js';
-import type { Phase, OutputTile } from './common.js';
+import type { Phase } from './phases.js';
+import type { OutputTile } from './target.js';
 import { codesOf, scalarAt, vectorAt } from './operands.js';
 import type { Matrix } from './operands.js';
 import type { Codes } from './codes.js';
