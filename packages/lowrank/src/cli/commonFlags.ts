@@ -1,6 +1,8 @@
 import { quantizationSettings } from '@lowrank/quant';
 import type { Command } from 'commander';
 import { devices } from '../device.js';
+import type { Precision } from '@lowrank/tensor/backend';
+import { trainingSettings } from '@lowrank/trainer';
 import type { Robustness } from '@lowrank/webgpu';
 import type { DeviceName } from '../device.js';
 import { choiceFlag } from './numbers.js';
@@ -16,6 +18,11 @@ export interface CommonFlags {
 /** Flags of the commands that compute on a device. */
 export interface ComputingFlags extends CommonFlags {
   robustness: Robustness;
+}
+
+/** Flags of the commands that use a model and train none. */
+export interface AnsweringFlags extends ComputingFlags {
+  precision?: Precision;
 }
 
 export const jsonHelp = 'JSON lines on stdout, the result last; sentences go to stderr';
@@ -39,6 +46,11 @@ export function common(command: Command): Command {
       'auto',
     )
     .option('--json', jsonHelp, false);
+}
+
+/** `computing`, of what uses a model: those that train have the flag among the settings of training. */
+export function answering(command: Command): Command {
+  return computing(addSettingFlags(command, trainingSettings, { only: ['precision'] }));
 }
 
 /** `common`, of what computes on a device. */

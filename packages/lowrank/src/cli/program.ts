@@ -9,8 +9,8 @@ import type { LossMask, MetricName, RowSelection } from '@lowrank/data';
 import type { OptionsOf } from '@lowrank/settings';
 import type { ObjectiveName, ObjectiveOptions } from '@lowrank/trainer';
 import type { taskSettings } from '../settings/taskSettings.js';
-import { common, computing, jsonHelp, modelHelp, overwriting, quantizing } from './commonFlags.js';
-import type { CommonFlags, ComputingFlags } from './commonFlags.js';
+import { answering, common, computing, jsonHelp, modelHelp, overwriting, quantizing } from './commonFlags.js';
+import type { AnsweringFlags, CommonFlags, ComputingFlags } from './commonFlags.js';
 import { addCombineFlags } from './combineCommand.js';
 import type { CombineFlags } from './combineCommand.js';
 import { addCompareFlags } from './compareCommand.js';
@@ -58,7 +58,7 @@ import { addCheckpointFlags, placesOfRun } from './checkpointFlags.js';
 
 export interface EvalFlags
   extends
-    ComputingFlags,
+    AnsweringFlags,
     QuantizationOptions,
     RowSelection,
     LossMask,
@@ -88,9 +88,9 @@ export interface MergeFlags extends CommonFlags {
 export interface Actions {
   train(flags: TrainFlags): Promise<void>;
   eval(flags: EvalFlags): Promise<void>;
-  predict(texts: readonly string[], flags: PredictFlags & ComputingFlags): Promise<void>;
-  generate(flags: ComputingFlags & GenerateFlags): Promise<void>;
-  chat(flags: ComputingFlags & ChatFlags): Promise<void>;
+  predict(texts: readonly string[], flags: PredictFlags & AnsweringFlags): Promise<void>;
+  generate(flags: AnsweringFlags & GenerateFlags): Promise<void>;
+  chat(flags: AnsweringFlags & ChatFlags): Promise<void>;
   merge(flags: MergeFlags): Promise<void>;
   combine(flags: CombineFlags): Promise<void>;
   inspect(flags: InspectFlags): Promise<void>;
@@ -229,7 +229,7 @@ function addEval(program: Command, actions: Actions): void {
       'after',
       '\nExample:\n  $ lowrank eval --model ./llama --adapter ./adapter --data heldOut.jsonl --metric rouge-l --json',
     );
-  computing(quantizing(addMetricFlags(addLossFlags(addTaskFlags(addDataFlags(command))), ['loss']))).action(
+  answering(quantizing(addMetricFlags(addLossFlags(addTaskFlags(addDataFlags(command))), ['loss']))).action(
     (flags: EvalFlags) => actions.eval(flags),
   );
 }
@@ -242,7 +242,7 @@ function addPredict(program: Command, actions: Actions): void {
     )
     .requiredOption('--model <model>', modelHelp)
     .option('--adapter <adapter>', adapterHelp);
-  computing(quantizing(addPredictFlags(command))).action((texts: string[], flags: PredictFlags & ComputingFlags) =>
+  answering(quantizing(addPredictFlags(command))).action((texts: string[], flags: PredictFlags & AnsweringFlags) =>
     actions.predict(texts, flags),
   );
 }
@@ -252,7 +252,7 @@ function addGenerate(program: Command, actions: Actions): void {
     .command('generate')
     .description('continue a prompt, or several')
     .requiredOption('--model <model>', modelHelp);
-  computing(quantizing(addGenerateFlags(command))).action((flags: ComputingFlags & GenerateFlags) =>
+  answering(quantizing(addGenerateFlags(command))).action((flags: AnsweringFlags & GenerateFlags) =>
     actions.generate(flags),
   );
 }
@@ -264,7 +264,7 @@ function addChat(program: Command, actions: Actions): void {
       'talk with a model in its chat template, and switch between adapters; lines come from the terminal or a pipe',
     )
     .requiredOption('--model <model>', modelHelp);
-  computing(quantizing(addChatFlags(command))).action((flags: ComputingFlags & ChatFlags) => actions.chat(flags));
+  answering(quantizing(addChatFlags(command))).action((flags: AnsweringFlags & ChatFlags) => actions.chat(flags));
 }
 
 function addMerge(program: Command, actions: Actions): void {

@@ -74,6 +74,17 @@ test.each([
   expect(readdirSync(folder.path)).toEqual([]);
 });
 
+test.each([
+  ['eval', '--data', data],
+  ['generate', '--prompt', 'a'],
+  ['profile', '--r', '2'],
+])('%s in mixed precision wants a device that has it', async (command, ...flags) => {
+  await expectComplaint(
+    [command, '--model', model, '--device', 'cpu', '--precision', 'mixed', ...flags],
+    [/--precision mixed: expected a WebGPU device with 16-bit floats \(shader-f16\), got cpu, .*Leave --precision out/],
+  );
+});
+
 test('a command that is missing, unknown or lacks a flag', async () => {
   await expectComplaint(['trian'], ["unknown command 'trian'", 'Did you mean train']);
   await expectComplaint(['train', '--model', model], ["required option '--data <file>' not specified"]);
