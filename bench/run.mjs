@@ -2,14 +2,13 @@
  * `pnpm bench [--only matmul,training,pytorch,overhead,quantized,serving] [--device cpu|webgpu] [--quick] [--rounds N]
  * [--json FILE] [--no-build]` Measures Lowrank beside its peers on every device present, in one run; see README.md.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { root } from '../scripts/lib/paths.mjs';
-import { findVulkanDriver } from '../scripts/lib/vulkanDriver.mjs';
 import { runPnpm } from '../scripts/lib/workspace.mjs';
+import { startedWithDriver } from './lib/startedWithDriver.mjs';
 
 const parts = ['matmul', 'training', 'pytorch', 'overhead', 'quantized', 'serving'];
 /** What changes which devices and peers are found, for the record; paths of one machine say nothing elsewhere. */
@@ -49,26 +48,6 @@ function readOptions() {
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds >= 1))
     throw new Error(`--rounds ${values.rounds}: expected a whole number of at least 1`);
   return { ...values, only, rounds, build: !values['no-build'] };
-}
-
-/**
- * The dynamic linker reads its variables when a process starts, so a chosen software driver takes a process of its own.
- *
- * @returns {Promise<boolean>} true where this process has only to end
- */
-async function startedWithDriver() {
-  if (!process.env.VK_DRIVER_FILES && !process.env.LOWRANK_VK) return false;
-  const { env } = await findVulkanDriver();
-  const missing = Object.entries(env).filter(
-    ([name, value]) => process.env[name] !== value && !process.env[name]?.startsWith(`${value}:`),
-  );
-  if (missing.length === 0 || process.env.LOWRANK_BENCH_CHILD === '1') return false;
-  const { status } = spawnSync(process.execPath, process.argv.slice(1), {
-    env: { ...process.env, ...env, LOWRANK_BENCH_CHILD: '1' },
-    stdio: 'inherit',
-  });
-  process.exitCode = status ?? 1;
-  return true;
 }
 
 /**

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { adapterKeyTables } from './generators/adapterKeys.mjs';
 import { initIndex, variantIndex } from './generators/adapterKinds.mjs';
+import { calibrations } from './generators/calibrations.mjs';
 import { configKeyTables } from './generators/configKeys.mjs';
 import { familyIndex, familyLoaders, familyTable } from './generators/families.mjs';
 import { flagTables } from './generators/flags.mjs';
@@ -25,6 +26,7 @@ const generators = [
   initIndex,
   variantIndex,
   importTable,
+  calibrations,
   ...flagTables,
   ...configKeyTables,
   ...adapterKeyTables,

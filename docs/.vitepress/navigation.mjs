@@ -68,6 +68,7 @@ export const navigation = [
       page('Adapters and PEFT', '/adapters', 'files, targets, variants, inits, merging, combining'),
       page('Quantization', '/quantization', 'NF4, FP4 and INT8, bitsandbytes files, QLoRA'),
       page('Memory', '/memory', 'what a run needs, `lowrank plan`, checkpointing'),
+      page('Time', '/time', 'how long a run is expected to take on a GPU: `lowrank plan --on`, and its error'),
       page('Profiles', '/profile', 'where the time of a step goes: `lowrank profile`, kernel by kernel'),
       page('Other methods', '/methods', 'BitFit, prompt and prefix tuning, bottleneck adapters, IA³, random subspaces'),
       page('Preferences', '/preferences', 'DPO, ORPO, KTO, SimPO: equations, settings, TRL’s names'),

@@ -11,7 +11,7 @@ export type { WorkQueueEvent, WorkQueueOptions, WorkQueueResult } from './queue/
 export { chromeTrace } from './profile/chromeTrace.js';
 export { describeProfile } from './profile/describeProfile.js';
 export { profilePage } from './profile/profilePage.js';
-export type { KernelProfile, ProfileReport, TimedLaunch } from './profile/profileReport.js';
+export type { GroupProfile, KernelProfile, ProfileReport, TimedLaunch } from './profile/profileReport.js';
 export type { RateSearchOptions } from './rateSearch.js';
 export type { ExecuteHooks, Executor } from './runs/executor.js';
 export { inProcess } from './runs/inProcess.js';

@@ -181,6 +181,7 @@ export const trainingSettings = defineSettings(
       value: 'name',
       otherwise: 'f32',
       aliases: ['fp16', 'mixed_precision', 'half_precision'],
+      cost: true,
     }),
     neftuneAlpha: setting({
       schema: number({ min: 0 }),

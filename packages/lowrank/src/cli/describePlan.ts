@@ -1,3 +1,4 @@
+import { describeChecks, timeRows } from './describeTime.js';
 import type { PlanReport } from '../jobs/planning/planReport.js';
 
 /** `lowrank plan` for people. */
@@ -50,10 +51,11 @@ export function describePlan(report: PlanReport): string {
     `${report.model} (${report.model_type})${report.task === null ? '' : `, ${report.task}`}: ${how.join('; ')}`,
     stepOf(report),
     '',
-    ...rows.map(([name, value]) => (name === '' ? '' : `${name.padEnd(26)}${value}`)),
+    ...rows.map(row),
     '',
     `planned for ${report.device}`,
     verdict(report),
+    ...(report.time === null ? [] : ['', ...timeRows(report.time).map(row), describeChecks(report.time)]),
   ];
   return [
     ...lines,
@@ -63,6 +65,10 @@ export function describePlan(report: PlanReport): string {
         `${peak === null ? 'beyond a limit of the device' : size(peak)}`,
     ),
   ].join('\n');
+}
+
+function row([name, value]: readonly [string, string]): string {
+  return name === '' ? '' : `${name.padEnd(26)}${value}`;
 }
 
 function stepOf({ batch_size: rows, gradient_accumulation: times, max_length: length, batches }: PlanReport): string {

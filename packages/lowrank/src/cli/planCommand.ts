@@ -6,6 +6,8 @@ import { planFineTune } from '../jobs/planning/plan.js';
 import type { PlanOptions } from '../jobs/planning/plannedRun.js';
 import { planDefaults } from '../jobs/planning/plannedRun.js';
 import { planDtypes } from '../jobs/planning/planRun.js';
+import { dataSheetNames } from '../jobs/planning/time/dataSheets.js';
+import { timeTargets } from '../jobs/planning/time/timeTarget.js';
 import { ownersOf } from '../settings/methodTables.js';
 import { memorySize, sizeForm } from '../settings/memorySize.js';
 import { planCommonTables, planMethods, planTables } from '../settings/planTables.js';
@@ -26,10 +28,21 @@ export function addPlanFlags(command: Command): Command {
   );
   return addPlannedFlags(command)
     .option('--memory <size>', 'room for all of it, such as 8GB or 7.5GiB', memoryFlag)
+    .option(
+      '--on <device>',
+      `the expected time of a step and of a run, and how far such figures were off where that was measured, on one ` +
+        `of ${dataSheetNames.join(', ')} (by its data sheet), or on this device, which is measured`,
+      choiceFlag('--on', timeTargets),
+    )
+    .option(
+      '--steps <n>',
+      'with --on: optimizer steps of the run (default: 1000)',
+      numberFlag('--steps', wholeNumber({ min: 1 })),
+    )
     .addHelpText(
       'after',
       '\nExample:\n  $ lowrank plan --config LLaMA-7B --method qlora --double-quantization --r 8 ' +
-        '--target-modules q_proj,v_proj --max-length 512 --checkpointing --memory 8GB',
+        '--target-modules q_proj,v_proj --max-length 512 --checkpointing --on rtx4060 --steps 500',
     );
 }
 

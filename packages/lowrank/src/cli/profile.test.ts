@@ -22,6 +22,12 @@ test('every launch of a step is timed, and lies in the table, the page and the t
   expect(sum(({ flops }) => flops)).toBeCloseTo(report.flops, -1);
   expect(sum(({ milliseconds }) => milliseconds)).toBeCloseTo(report.kernel_ms, 6);
   expect(report.kernels.some(({ kernel }) => kernel.startsWith('matmul'))).toBe(true);
+  const inGroups = (of: (group: ProfileReport['groups'][number]) => number): number =>
+    report.groups.reduce((total, group) => total + of(group), 0);
+  expect(inGroups(({ launches }) => launches)).toBe(report.launches);
+  expect(inGroups(({ milliseconds }) => milliseconds)).toBeCloseTo(report.kernel_ms, 6);
+  expect(inGroups(({ expected_ms: expected }) => expected)).toBeCloseTo(report.expected_ms, 6);
+  expect(report.groups.every(({ best_ms: best }) => best > 0)).toBe(true);
   const times = report.kernels.map(({ milliseconds }) => milliseconds);
   expect(times).toEqual([...times].sort((a, b) => b - a));
   expect(report.probes.flops_per_second).toBeGreaterThan(1e7);
@@ -53,6 +59,7 @@ test('accumulation runs its batch as often as a step does, and the optimizer onc
 test('for people: the ten dearest kernels, and the rest in a line', async () => {
   const { stdout } = await runCli(['profile', ...run]);
   expect(stdout).toMatch(/a step takes .* launches, each timed alone \(by the host’s clock\)/);
+  expect(stdout).toMatch(/^by kind: .*attention \d+\.\d%/m);
   expect(stdout.split('\n').filter((line) => /^\s+\d+\.\d%/.test(line))).toHaveLength(10);
   expect(stdout).toMatch(/and \d+ more kernels, \d+\.\d% of the time/);
 });

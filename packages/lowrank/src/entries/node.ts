@@ -29,6 +29,9 @@ export type { PlanKernelsOptions, PlannedKernel } from '../jobs/planning/planKer
 export { planTraffic } from '../jobs/planning/planTraffic.js';
 export type { LaunchCost } from '../jobs/planning/planTraffic.js';
 export type { PlanReport } from '../jobs/planning/planReport.js';
+export type { PlannedTime } from '../jobs/planning/time/plannedTime.js';
+export { timeTargets } from '../jobs/planning/time/timeTarget.js';
+export type { TimeTargetName } from '../jobs/planning/time/timeTarget.js';
 export { predictFolder } from '../jobs/predict.js';
 export type { PredictOptions } from '../jobs/predict.js';
 export { profileFineTune } from '../jobs/profiling/profile.js';

@@ -23,7 +23,7 @@ import type { StorageWarning } from './storageState.js';
 import { storageState } from './storageState.js';
 
 /** Options of {@link checkFit}: those of a run that memory depends on. */
-export interface FitOptions extends Omit<PlanOptions, 'config' | 'model' | 'device' | 'memory'> {
+export interface FitOptions extends Omit<PlanOptions, 'config' | 'model' | 'device' | 'memory' | 'on' | 'steps'> {
   readonly device?: DeviceName | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -63,7 +63,7 @@ export async function checkFit(source: ModelSource, options: FitOptions = {}): P
   const codes = await storedCodes(files);
   const dtype = codes === undefined ? await dtypeOf(files) : undefined;
   const run = plannedRun({ dtype, ...plan }, { name: files.name, config, codes });
-  const device = await planDeviceHere(wanted);
+  const device = await planDeviceHere(wanted, plan.precision);
   const cost = await planRun(run, device);
   const { freeBytes } = await storageState();
   const problems: StorageWarning[] = [];

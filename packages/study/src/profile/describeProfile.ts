@@ -15,6 +15,7 @@ export function describeProfile(report: ProfileReport): string {
     `the device at its best: ${rate(report.probes.flops_per_second, 'FLOP/s')} in products, ` +
       `${rate(report.probes.bytes_per_second, 'B/s')} in sums, ` +
       `${(1e6 * report.probes.launch_seconds).toFixed(1)} µs a launch`,
+    `by kind: ${byKind(report)}`,
     '',
     [...columns, 'kernel'].join('  '),
     ...rows.map((row, at) => [...row, shown[at]?.kernel ?? ''].join('  ')),
@@ -22,6 +23,11 @@ export function describeProfile(report: ProfileReport): string {
       ? []
       : [`and ${rest.length} more kernels, ${percent(rest.reduce((sum, { share }) => sum + share, 0))} of the time`]),
   ].join('\n');
+}
+
+/** `products 61.2%, attention 14.0%, …` */
+export function byKind({ groups, kernel_ms: all }: Pick<ProfileReport, 'groups' | 'kernel_ms'>): string {
+  return groups.map(({ group, milliseconds: ms }) => `${group} ${percent(all === 0 ? 0 : ms / all)}`).join(', ');
 }
 
 /** Headings over the numbers of a kernel, as wide as the numbers may be. */

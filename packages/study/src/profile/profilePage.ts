@@ -1,6 +1,6 @@
 import { escapeMarkup } from '../markup.js';
 import { page } from '../tables/page.js';
-import { cells, clockOf, columns, milliseconds, percent, rate, shapes } from './describeProfile.js';
+import { byKind, cells, clockOf, columns, milliseconds, percent, rate, shapes } from './describeProfile.js';
 import type { KernelProfile, ProfileReport } from './profileReport.js';
 
 const style = `
@@ -32,6 +32,7 @@ export function profilePage(report: ProfileReport): string {
     [
       `<p class="faint">${escapeMarkup(`${shapes(report)} on ${report.device}`)}. Times ${clockOf(report)}.</p>`,
       `<dl class="figures">${figures.map(figure).join('')}</dl>`,
+      `<p>By kind: ${escapeMarkup(byKind(report))}.</p>`,
       '<h2>The ten dearest kernels</h2>',
       table(kernels.slice(0, 10)),
       ...(kernels.length > 10 ? [`<h2>All ${kernels.length}</h2>`, table(kernels)] : []),

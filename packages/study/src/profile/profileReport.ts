@@ -1,6 +1,8 @@
 /** A launch of a kernel on a device's own time line. */
 export interface TimedLaunch {
   readonly kernel: string;
+  /** Its kind: `products`, `attention`, … */
+  readonly group: string;
   /** Module path. */
   readonly scope: string;
   /** Milliseconds since the first launch of its batch. */
@@ -27,6 +29,19 @@ export interface KernelProfile {
   readonly of_best: number;
 }
 
+/** All launches of one kind in a step, together. */
+export interface GroupProfile {
+  readonly group: string;
+  readonly launches: number;
+  readonly milliseconds: number;
+  readonly bytes: number;
+  readonly flops: number;
+  /** What the probes' rates would take for these operations or bytes, whichever is longer of each launch. */
+  readonly best_ms: number;
+  /** What `lowrank plan --on this` expects. */
+  readonly expected_ms: number;
+}
+
 /** What `lowrank profile` found. */
 export interface ProfileReport {
   readonly model: string;
@@ -37,6 +52,8 @@ export interface ProfileReport {
   readonly batches: readonly { readonly batch: number; readonly length: number }[];
   /** A step as training runs it. */
   readonly step_ms: number;
+  /** What `lowrank plan --on this` expects of it. */
+  readonly expected_ms: number;
   /** All kernels of a step, each timed alone. */
   readonly kernel_ms: number;
   readonly launches: number;
@@ -49,6 +66,8 @@ export interface ProfileReport {
     readonly bytes_per_second: number;
     readonly launch_seconds: number;
   };
+  /** The dearest first. */
+  readonly groups: readonly GroupProfile[];
   /** The dearest first. */
   readonly kernels: readonly KernelProfile[];
 }

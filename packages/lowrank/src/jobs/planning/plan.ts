@@ -1,4 +1,5 @@
 import { contenderNamed, lora, methodNamed } from '@lowrank/methods';
+import { LowrankError } from '@lowrank/errors';
 import { checkExclusions } from '@lowrank/settings';
 import { checkOwners } from '../../settings/checkOptions.js';
 import { batchSettings } from '../../settings/runSettings.js';
@@ -13,6 +14,8 @@ import { peakOf, variantsOf } from './planFit.js';
 import type { PlanReport } from './planReport.js';
 import type { PlannedRun } from './planRun.js';
 import { outlined, planRun } from './planRun.js';
+import { plannedTime } from './time/plannedTime.js';
+import { timeTarget } from './time/timeTarget.js';
 
 /**
  * What a fine-tuning run would need, from its compiled plan: no weights, no GPU, no estimate.
@@ -24,11 +27,13 @@ import { outlined, planRun } from './planRun.js';
 export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
   // A plan has always had a rank, for whichever method.
   checkOwners(planTables, options.method ?? 'lora', { ...options, r: undefined });
+  if (options.steps !== undefined && options.on === undefined) throw timeless();
   checkExclusions({ ...batchSettings, code: 'cli.conflict' }, options);
   const model = await readModelConfig(options);
   const asked = plannedRun(options, model);
   const { shape, defaultTargets } = outlined(asked, { name: model.name });
-  const device = await planDevice(options.device ?? 'auto');
+  const target = options.on === undefined ? undefined : await timeTarget(options.on, options);
+  const device = target?.device ?? (await planDevice(options.device ?? 'auto', options.precision));
   const run = await withinBudget(asked, shape.layers, device);
   const cost = await planRun(run, device);
   const memory = options.memory ?? device.memoryBytes;
@@ -69,8 +74,19 @@ export async function planFineTune(options: PlanOptions): Promise<PlanReport> {
     device: device.name,
     memory_bytes: memory ?? null,
     fits: fits ?? null,
+    time: target === undefined ? null : plannedTime(cost, target, options.steps),
     variants: fits === false && memory !== undefined ? await variantsOf(run, device, memory) : [],
   };
+}
+
+function timeless(): LowrankError {
+  return new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => `${names('steps')} without ${names('on')}`,
+    expected: 'both or neither',
+    got: 'a number of steps alone',
+    remedy: (names) => `${names('steps')} tells the time of a run, on the device that ${names('on')} names.`,
+  });
 }
 
 /** The run with as few layers computed twice as its budget allows. @throws LowrankError `cli.memoryBudget` */

@@ -9,7 +9,7 @@ import { commonLimits } from './planDevice.js';
 import { planRun } from './planRun.js';
 
 /** Options of `planKernels`: a plan's, and the GPU. */
-export interface PlanKernelsOptions extends Omit<PlanOptions, 'device' | 'memory'> {
+export interface PlanKernelsOptions extends Omit<PlanOptions, 'device' | 'memory' | 'on' | 'steps' | 'precision'> {
   /** The GPU to write kernels for. Default: one of which nothing is known. */
   readonly profile?: DeviceProfile;
   /** Of a training step (the default), or of a text of `maxLength`: its prompt is read, and a token drawn. */

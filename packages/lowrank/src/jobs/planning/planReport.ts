@@ -1,6 +1,7 @@
 import type { QuantizationSettings } from '@lowrank/quant';
 import type { TaskName } from '../../tasks/task.js';
 import type { Variant } from './planFit.js';
+import type { PlannedTime } from './time/plannedTime.js';
 import type { PlannedRun, RunCost } from './planRun.js';
 
 /**
@@ -48,6 +49,8 @@ export interface PlanReport {
   /** What there is room for; null where that is not known. */
   readonly memory_bytes: number | null;
   readonly fits: boolean | null;
+  /** What `on` asked for. */
+  readonly time: PlannedTime | null;
   /** What would make it fit, planned; empty where it fits or nothing is known. */
   readonly variants: readonly Variant[];
 }

@@ -11,6 +11,7 @@ import type { TaskName } from '../../tasks/task.js';
 import { quantizationOf } from '../quantization.js';
 import type { QuantizationOptions } from '../quantization.js';
 import type { PlannedRun } from './planRun.js';
+import type { TimeTargetName } from './time/timeTarget.js';
 import { taskOfPlan } from './plannedTask.js';
 import { outlined, planDtypes } from './planRun.js';
 
@@ -32,6 +33,7 @@ type Batching =
   | 'packing'
   | 'checkpointing'
   | 'memoryBudget'
+  | 'precision'
   | 'optimizer';
 
 /** Options of a plan: those of a run that memory and time depend on. */
@@ -45,6 +47,10 @@ export interface PlanOptions extends PlanMethodOptions, Pick<CommonOptions, Batc
   /** Of frozen matrices that are not quantized. Default: the config's, else bf16. */
   readonly dtype?: PlannedRun['dtype'];
   readonly device?: DeviceName;
+  /** The device to tell the expected time on: a name of a data sheet, or `this`, which is measured for some seconds. */
+  readonly on?: TimeTargetName | undefined;
+  /** Of the run that `on` tells the time of. Default 1000. */
+  readonly steps?: number | undefined;
   /** Default: what the config's class is for. */
   readonly task?: TaskName | undefined;
   /** Labels of its head. Default: those that the config names, else 2. */
