@@ -10,7 +10,7 @@ import type { OptionsOf } from '@lowrank/settings';
 import type { ObjectiveName, ObjectiveOptions } from '@lowrank/trainer';
 import type { taskSettings } from '../settings/taskSettings.js';
 import { answering, common, computing, jsonHelp, modelHelp, overwriting, quantizing } from './commonFlags.js';
-import type { AnsweringFlags, CommonFlags, ComputingFlags } from './commonFlags.js';
+import type { AnsweringFlags, CommonFlags } from './commonFlags.js';
 import { addCombineFlags } from './combineCommand.js';
 import type { CombineFlags } from './combineCommand.js';
 import { addCompareFlags } from './compareCommand.js';

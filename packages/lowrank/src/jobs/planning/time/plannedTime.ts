@@ -44,14 +44,21 @@ export function plannedTime(
     tokens_per_second: tokens / expected,
     steps,
     run_seconds: { expected: steps * expected, least: steps * least, most: steps * most },
-    groups: groups.map(({ best: _, ...group }) => ({ ...group, share: group.seconds / expected })),
+    groups: groups.map(({ group, dispatches, flops, bytes, seconds: each }) => ({
+      group,
+      dispatches,
+      flops,
+      bytes,
+      seconds: each,
+      share: each / expected,
+    })),
     rates: {
       flops_per_second: rates.flops,
       bytes_per_second: rates.bytes,
       launch_seconds: rates.launch,
       source,
     },
-    checked: Object.values(calibrations).map(({ efficiency: _, ...checked }) => checked),
+    checked: Object.values(calibrations).map(({ device, date, runs, error }) => ({ device, date, runs, error })),
     is_checked: profile === undefined || profile.software,
   };
 }
