@@ -40,7 +40,8 @@ export function predict({ groups, launch_ms: launch }, efficiency) {
  * Each step by what was fitted to all others.
  *
  * @param {readonly MeasuredStep[]} steps
- * @returns {{ name: string, measured: number, predicted: number, error: number }[]} milliseconds; predicted / measured − 1
+ * @returns {{ name: string, measured: number, predicted: number, error: number }[]} milliseconds; the error is
+ * predicted / measured − 1
  */
 export function leaveOneOut(steps) {
   return steps.map((step) => {

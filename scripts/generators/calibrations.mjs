@@ -15,7 +15,8 @@ export function calibrations() {
     const shares = Object.entries(efficiency).map(([group, share]) => `      ${keyOf(group)}: ${share},\n`);
     return (
       `  ${kind}: {\n    device: '${device}',\n    date: '${date}',\n    runs: ${runs},\n` +
-      `    error: { median: ${error.median}, most: ${error.most} },\n    efficiency: {\n${shares.join('')}    },\n  },\n`
+      `    error: { median: ${error.median}, most: ${error.most} },\n` +
+      `    efficiency: {\n${shares.join('')}    },\n  },\n`
     );
   });
   return {

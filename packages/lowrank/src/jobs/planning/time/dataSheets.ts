@@ -86,8 +86,8 @@ export const dataSheets = {
       subgroupMaxSize: 128,
     },
     source:
-      'Qualcomm’s product brief for memory (LPDDR5X-4200 over 64 bits); Qualcomm publishes no rate of operations, and ' +
-      'what others state goes from 2.1 to 3.7 TFLOP/s',
+      'Qualcomm’s product brief for memory (LPDDR5X-4200 over 64 bits); Qualcomm publishes no rate of operations, ' +
+      'and what others state goes from 2.1 to 3.7 TFLOP/s',
   },
 } as const satisfies Readonly<Record<string, DataSheet>>;
 

@@ -7,7 +7,7 @@ import type { ExpectedSeconds, GroupTime } from './stepTime.js';
 import { stepTime } from './stepTime.js';
 import type { TimeTarget } from './timeTarget.js';
 
-/** The time that a run is expected to take on a device, and how far such a model was off where that could be measured. */
+/** The time that a run is expected to take on a device, and how far such a model was off where it could be measured. */
 export interface PlannedTime {
   readonly step_seconds: ExpectedSeconds;
   readonly tokens_per_second: number;
