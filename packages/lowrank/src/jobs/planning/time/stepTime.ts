@@ -32,9 +32,12 @@ export interface StepTime {
 }
 
 /**
- * The time of a training step by a roofline: a launch takes max(operations / F, bytes / B) / e + dispatches · l
- * seconds, with a device's rates F and B, the share e of them that launches of its group reach, and the time l of a dispatch
- * (Williams et al. 2009). Caches, occupancy and what runs at the same time are not modelled.
+ * The time of a training step by a roofline (Williams et al. 2009): a launch takes
+ *
+ *     max(operations / F, bytes / B) / e + dispatches · l
+ *
+ * seconds, with a device's rates F and B, the share e of them that launches of its group reach, and the time l that a
+ * dispatch takes beside its work. Caches, occupancy and what runs at the same time are not modelled.
  *
  * @param profile of a GPU; without one every step of a plan is a launch, as on the CPU backend
  */
