@@ -1,3 +1,4 @@
+import { taskNamed } from '../tasks/tasks.js';
 import { describeChecks, timeRows } from './describeTime.js';
 import type { PlanReport } from '../jobs/planning/planReport.js';
 
@@ -71,13 +72,15 @@ function row([name, value]: readonly [string, string]): string {
   return name === '' ? '' : `${name.padEnd(26)}${value}`;
 }
 
-function stepOf({ batch_size: rows, gradient_accumulation: times, max_length: length, batches }: PlanReport): string {
+function stepOf(report: PlanReport): string {
+  const { batch_size: rows, gradient_accumulation: times, max_length: length, batches, task } = report;
+  const each = task !== null && taskNamed(task).kind === 'image' ? 'positions, an image' : 'tokens';
   const shapes = [...new Set(batches.map((shape) => `${shape.batch} × ${shape.length}`))].map((shape) => {
     const count = batches.filter((each) => `${each.batch} × ${each.length}` === shape).length;
     return count === 1 ? shape : `${count} times ${shape}`;
   });
   return (
-    `a step: ${rows * times} ${rows * times === 1 ? 'row' : 'rows'} of ${length} tokens, run as ` +
+    `a step: ${rows * times} ${rows * times === 1 ? 'row' : 'rows'} of ${length} ${each}, run as ` +
     `${shapes.join(' and ')}`
   );
 }

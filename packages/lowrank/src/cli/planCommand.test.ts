@@ -273,6 +273,10 @@ test('a task is planned with its head; an encoder without one is an error', asyn
   expect(bare?.task).toBe('text-classification');
   // A row of the classifier and its bias.
   expect((labels?.trainable_parameters ?? 0) - (bare?.trainable_parameters ?? 0)).toBe(width + 1);
+  const viewer = join(golden, '../imageTask/model');
+  const looking = await runCli(['plan', '--model', viewer, '--task', 'image-classification', '--batch-size', '3']);
+  expect(looking.stdout).toContain('(vit), image-classification: lora');
+  expect(looking.stdout).toContain('a step: 3 rows of 13 positions, an image, run as ');
   const outcome = await runCli(['plan', '--model', encoder]);
   expect([outcome.code, outcome.stderr]).toEqual([2, expect.stringContaining('expected --task with it')]);
 });

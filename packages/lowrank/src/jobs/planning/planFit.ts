@@ -55,7 +55,10 @@ const savings: readonly Saving[] = [
     flag: () => '--quantize-embeddings',
   },
   { steps: (run) => halvings(run, 'batchSize', 1), flag: ({ batchSize }) => `--batch-size ${batchSize}` },
-  { steps: (run) => halvings(run, 'maxLength', 32), flag: ({ maxLength }) => `--max-length ${maxLength}` },
+  {
+    steps: (run) => (run.task?.task.kind === 'image' ? [] : halvings(run, 'maxLength', 32)),
+    flag: ({ maxLength }) => `--max-length ${maxLength}`,
+  },
   {
     steps: (run) => (methodOf(run).name === lora.name ? halvings(run, 'r', 1) : []),
     flag: ({ r }) => `--r ${r}`,

@@ -16,7 +16,7 @@ import type { PlanMethod, PlanMethodOptions } from '../../settings/planTables.js
 import { asOpenedModel, asOpenModel, asTraining } from '../openModel.js';
 import type { OpenTask } from '../openTask.js';
 import { headOf } from '../openTask.js';
-import { plannedTask } from './plannedTask.js';
+import { plannedTask, storesHead } from './plannedTask.js';
 import type { PlanDevice } from './planDevice.js';
 import { applyMethod } from '../methodRun.js';
 
@@ -115,8 +115,9 @@ export async function planRun(run: PlannedRun, { spec }: PlanDevice): Promise<Ru
   const applied = await applyMethod(model, method, { ...run, task: undefined, baseModel: name, seed: 0 });
   const trained = new Set<unknown>(applied.parameters.map(({ parameter }) => parameter));
   const isPut = methodNamed(method).saves !== 'model';
-  // A head begins on the host.
-  const heads = module instanceof CausalModel ? [] : Object.keys(module.head.modules);
+  // A new head begins on the host.
+  const isNew = run.task !== undefined && !storesHead(run.config, run.task);
+  const heads = module instanceof CausalModel || !isNew ? [] : Object.keys(module.head.modules);
   const put = (isPut ? sizes(module, trained) : [])
     .filter(([path]) => !heads.some((head) => path.startsWith(`${head}.`)))
     .map(([, tensor]) => sourceOf(tensor));

@@ -81,7 +81,9 @@ export function plannedRun(options: PlanOptions, model: NamedConfig): PlannedRun
     method,
     dtype,
     trainableTokens: idsAlone(trainableTokens),
-    maxLength: Math.min(run.maxLength, maxPositions - (run.virtualTokens ?? 0)),
+    // An image has as many positions as the model.
+    maxLength:
+      task?.task.kind === 'image' ? maxPositions : Math.min(run.maxLength, maxPositions - (run.virtualTokens ?? 0)),
     quantization:
       codes !== undefined && quantization === undefined
         ? undefined

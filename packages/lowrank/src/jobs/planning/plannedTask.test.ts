@@ -15,7 +15,8 @@ import { plannedRun } from './plannedRun.js';
 import type { PlanOptions } from './plannedRun.js';
 import { planRun } from './planRun.js';
 
-const folder = join(golden, '../tasks/model');
+const texts = join(golden, '../tasks/model');
+const images = join(golden, '../imageTask/model');
 const plain: PlanOptions = { r: 3, batchSize: 2, maxLength: 24, dtype: 'f32', numLabels: 5 };
 
 test.each<PlanOptions>([
@@ -26,7 +27,10 @@ test.each<PlanOptions>([
   { task: 'token-classification', packing: false, gradientAccumulation: 2, checkpointing: true },
   { task: 'question-answering', method: 'bitfit', r: undefined },
   { task: 'feature-extraction' },
+  { task: 'image-classification', targetModules: ['q_proj', 'v_proj'], numLabels: undefined },
+  { task: 'image-classification', method: 'full', r: undefined, packing: false, numLabels: undefined },
 ])('%o: the bytes that the plan tells are those that the run allocates', async (given) => {
+  const folder = given.task === 'image-classification' ? images : texts;
   const files = await openFolder(folder);
   const options = { ...plain, ...given };
   const config = await readJson(files, 'config.json');
@@ -61,4 +65,11 @@ test.each<PlanOptions>([
   await step.prepare(cost.microBatches);
   expect(cost.bytes.peak).toBe(backend.memory.bytes);
   backend.dispose();
+});
+
+test('an image has the positions of its model, whatever length is asked for', async () => {
+  const config = await readJson(await openFolder(images), 'config.json');
+  const run = plannedRun({ ...plain, maxLength: 5 }, { name: images, config });
+  // 4 × 3 patches of 2 × 4 pixels, and the class token.
+  expect([run.task?.task.name, run.maxLength]).toEqual(['image-classification', 13]);
 });

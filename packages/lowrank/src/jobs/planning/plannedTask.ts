@@ -22,14 +22,26 @@ export function taskOfPlan(
   { task: asked, numLabels }: { readonly task?: TaskName | undefined; readonly numLabels?: number | undefined },
   { name, config }: { readonly name: string; readonly config: Readonly<Record<string, unknown>> },
 ): Pick<OpenTask, 'task' | 'labels'> | undefined {
-  const architectures = Array.isArray(config['architectures']) ? (config['architectures'] as unknown[]) : [];
-  const known = architectures.map(taskOfClass).find((each) => each !== undefined);
-  const task = asked === undefined ? known : taskNamed(asked);
+  const task = asked === undefined ? classTask(config) : taskNamed(asked);
   if (task === undefined && findFamily(config['model_type'])?.isEncoder !== true) return undefined;
   const needed = requireTask(task, name);
   if (needed.outline === undefined) throw notPlanned(needed);
   const names = numLabels === undefined ? (namesIn(config) ?? unnamed(2)) : unnamed(numLabels);
   return { task: needed, labels: { names, problem: 'single_label_classification' } };
+}
+
+/** Whether a checkpoint of this config has the head of the task, so that it lies on the device with all else. */
+export function storesHead(
+  config: Readonly<Record<string, unknown>>,
+  { task, labels }: Pick<OpenTask, 'task' | 'labels'>,
+): boolean {
+  return classTask(config)?.name === task.name && (namesIn(config)?.length ?? 2) === labels.names.length;
+}
+
+/** What the config's class is for. */
+function classTask(config: Readonly<Record<string, unknown>>): Task | undefined {
+  const architectures = Array.isArray(config['architectures']) ? (config['architectures'] as unknown[]) : [];
+  return architectures.map(taskOfClass).find((each) => each !== undefined);
 }
 
 interface PlannedStep {
