@@ -16,11 +16,34 @@ export interface Backend extends DeviceMemory {
    * Makes everything a plan needs to be replayed: pipelines, bindings. `buffers[i]` is the memory of `plan.buffers[i]`.
    */
   prepare(plan: Plan, buffers: readonly DeviceBuffer[]): Promise<Executable>;
+  /** Where the backend chooses between forms of kernels by measuring them. */
+  readonly kernelChoices?: KernelChoices;
   /** Waits until all work is done; throws what went wrong meanwhile. */
   finish(): Promise<void>;
   readonly memory: MemoryReport;
   /** Frees everything. The process can end afterwards. */
   dispose(): void;
+}
+
+/**
+ * Choices between forms of kernels that a backend measures for itself. They give the same numbers but for the order of
+ * summation, so they hold still while a training goes on, and a checkpoint keeps them.
+ */
+export interface KernelChoices {
+  /** Another one after a choice has changed: plans made before are to be made again. */
+  readonly version: number;
+  /** Measures what the plan's kernels leave to choose and is not decided yet, within a bounded time. */
+  tune(plan: Plan): Promise<void>;
+  /**
+   * Begins a training: choices of a checkpoint (`choices` is what `saved` gave then) count alone, and nothing is
+   * measured; without a checkpoint what was measured counts, and `tune` measures. Choices of another device are left
+   * out of account.
+   */
+  begin(saved?: { readonly choices: unknown }): Promise<void>;
+  /** From here on nothing is measured: what is not decided goes by the backend's table, until `begin`. */
+  fix(): void;
+  /** The choices that count since `begin`, as plain JSON; undefined where all are the table's. */
+  saved(): unknown;
 }
 
 /** What is allocated on a backend now, by count and bytes: the leak check. */

@@ -46,7 +46,7 @@ interface Prepared {
  * donated: `assign(inputs.x, value)` writes the result into its storage, and one plan serves any tensor of that shape.
  */
 export class CompiledFunction<Outputs extends Record<string, Tensor>> {
-  private readonly plans = new Map<string, Plan>();
+  private readonly plans = new Map<string, Promise<Plan>>();
   private readonly prepared = new Map<string, Promise<Prepared>>();
   private readonly arena: Arena;
   private readonly ownsArena: boolean;
@@ -143,9 +143,28 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
       await release(prepared);
       return this.remember(signature, this.bind(prepared.plan, donated));
     }
-    const plan = this.plans.get(shape) ?? this.plan(specs);
-    this.plans.set(shape, plan);
-    return this.remember(signature, this.bind(plan, donated));
+    return this.remember(
+      signature,
+      this.planOnce(shape, specs).then((plan) => this.bind(plan, donated)),
+    );
+  }
+
+  private planOnce(shape: string, specs: Readonly<Record<string, InputSpec>>): Promise<Plan> {
+    const known = this.plans.get(shape);
+    if (known !== undefined) return known;
+    const made = this.tunedPlan(specs);
+    this.plans.set(shape, made);
+    made.catch(() => this.plans.delete(shape));
+    return made;
+  }
+
+  /** What the backend measures may make it another plan. */
+  private async tunedPlan(specs: Readonly<Record<string, InputSpec>>): Promise<Plan> {
+    const { kernelChoices } = this.backend;
+    const version = kernelChoices?.version;
+    const plan = this.plan(specs);
+    await kernelChoices?.tune(plan);
+    return kernelChoices?.version === version ? plan : this.plan(specs);
   }
 
   private async remember(signature: string, making: Promise<Prepared>): Promise<Prepared> {

@@ -103,6 +103,8 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     if (this.snapshotEvery !== undefined) await this.keep();
     for (let step = this.step + 1; step <= options.steps && !this.ends; step++) {
       await this.start(step);
+      // All that a step needs is compiled: from here on numbers depend on no clock.
+      this.parts.session.backend.kernelChoices?.fix();
       if (this.isRest(step)) await this.rest();
       else if (this.pending.length > inFlight) await this.settle();
     }
@@ -228,7 +230,9 @@ export class StepLoop<Session extends TrainSession<Name>, Name extends string> {
     const { loss, gradNorm, skippedInRow, tokens, seconds, parts, scores, losses, rollbacks } = this;
     const spikes = losses && { recentLosses: [...losses.recent], rollbacks };
     const numbers = { loss, gradNorm, skippedInRow, ...spikes, tokens, seconds };
-    return { ...parts.trainStep.state(), ...scores.saved, ...numbers, data: parts.options.batches.state };
+    const kernels = parts.session.backend.kernelChoices?.saved();
+    const chosen = kernels === undefined ? {} : { kernels };
+    return { ...parts.trainStep.state(), ...scores.saved, ...numbers, ...chosen, data: parts.options.batches.state };
   }
 
   /** Keeps the state in memory. */

@@ -48,6 +48,9 @@ export async function train<Session extends TrainSession<Name>, Name extends str
 ): Promise<TrainResult<Session>> {
   checkOptions(options);
   const session = await options.createSession();
+  const { kernelChoices } = session.backend;
+  const { resume } = options;
+  await kernelChoices?.begin(resume && { choices: resume.kernels });
   const arena = new Arena(session.backend);
   const evaluateBy = async (
     loss: TrainSession<Name>['loss'],
@@ -88,6 +91,7 @@ export async function train<Session extends TrainSession<Name>, Name extends str
     return { session, ...taken, evaluation, stoppedBy, interrupted, bestStep: best?.step, weightsOf };
   } finally {
     arena.dispose();
+    await kernelChoices?.begin();
   }
 }
 

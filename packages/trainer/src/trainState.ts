@@ -62,6 +62,8 @@ export interface TrainState extends StepState {
   readonly evaluationsSinceBest: number;
   /** The step of the last evaluation; 0 before the first. */
   readonly evaluatedAt: number;
+  /** The backend's choices of kernels (`KernelChoices`): plain JSON. Absent where they were not measured. */
+  readonly kernels?: unknown;
 }
 
 /** The same state with its tensors in host memory: it stays what it is while training goes on. */

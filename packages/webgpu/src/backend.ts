@@ -8,6 +8,8 @@ import { prepareExecutable } from './executable.js';
 import type { KernelTuning } from './choices.js';
 import type { KernelEntry } from './kernel.js';
 import { lowerSteps } from './lower.js';
+import { LazyChoices } from './tuning/lazyChoices.js';
+import type { TunerOptions } from './tuning/tunerOptions.js';
 import { describeProfile, profileOf, tierOfEnvironment } from './profile.js';
 import type { DeviceProfile } from './profile.js';
 import { backendSpec } from './spec.js';
@@ -16,6 +18,11 @@ import { backendSpec } from './spec.js';
 export interface WebgpuBackendOptions extends DeviceOptions {
   /** Overrides of the kernels' own choices. */
   readonly tuning?: KernelTuning;
+  /**
+   * Chooses the forms of products by measuring them on the device, where it has timestamps. Default: by profile and
+   * shape alone.
+   */
+  readonly tuner?: TunerOptions | undefined;
   /** Kernels of ops that other packages declare, by op name. */
   readonly kernels?: Readonly<Record<string, KernelEntry>>;
   /** Longest fused elementwise program; 1 turns the fusion off. */
@@ -30,6 +37,7 @@ export class WebgpuBackend implements Backend {
   readonly #store: BufferStore;
   /** What kernels are chosen by. */
   readonly profile: DeviceProfile;
+  readonly kernelChoices: LazyChoices;
   readonly #options: WebgpuBackendOptions;
 
   constructor(
@@ -40,8 +48,10 @@ export class WebgpuBackend implements Backend {
     const { features, adapter } = device;
     const { precision, tier = tierOfEnvironment() } = options;
     this.profile = profileOf(adapter, { features, tier, precision });
-    this.#options = options;
-    this.spec = backendSpec(device.limits, { ...options, profile: this.profile });
+    const allocate = (bytes: number, label: string): DeviceBuffer => this.allocate(bytes, label);
+    this.kernelChoices = new LazyChoices({ device, profile: this.profile, allocate }, options.tuner);
+    this.#options = { ...options, tuning: { measured: this.kernelChoices.measured, ...options.tuning } };
+    this.spec = backendSpec(device.limits, { ...this.#options, profile: this.profile });
   }
 
   get description(): string {

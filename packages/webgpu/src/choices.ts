@@ -10,6 +10,8 @@ export interface KernelTuning {
   readonly matmul?: 'register' | 'tile' | 'bigTile' | 'vector' | 'matrix' | 'bigMatrix';
   /** Parts of the contracted axis in split-K products; 1 turns it off. */
   readonly splitK?: number;
+  /** What was measured on the device (`tuning/`); undefined for what the table says. */
+  readonly measured?: (size: ProductSize) => MeasuredForm | undefined;
 }
 
 /** What decides a kernel's form: the profile, and what tests and tuning override. */
@@ -18,14 +20,19 @@ export interface ChoiceContext {
   readonly tuning: KernelTuning;
 }
 
-/** The size of a matrix product [m,k]·[k,n], and how its second operand lies. */
+/** The size of a matrix product [m,k]·[k,n], and how its operands lie. */
 export interface ProductSize {
   readonly batch: number;
   readonly m: number;
   readonly n: number;
   readonly k: number;
+  readonly transposeA: boolean;
   readonly transposeB: boolean;
   readonly encoded: boolean;
+  /** What they are stored in: `f32·bf16`, `f32·block4`. */
+  readonly operands: string;
+  /** It is a sum of several, or has an epilogue: whether it may is planned by its form. */
+  readonly fused: boolean;
 }
 
 /**
@@ -38,6 +45,11 @@ export interface ProductForm {
   readonly wx: number;
   readonly wy: number;
   readonly bk: number;
+}
+
+/** A form that was measured, and whether k stays whole in it, however few workgroups there are. */
+export interface MeasuredForm extends ProductForm {
+  readonly whole: boolean;
 }
 
 /** A form, and the parts that k is cut into. */
@@ -69,11 +81,17 @@ const fillingGroups = { software: 8, gpu: 128 };
 
 /** The form of a product, and how often its sums are split. */
 export function chooseProduct(size: ProductSize, { profile, tuning }: ChoiceContext): ProductChoice {
-  const form = tuning.matmul === undefined ? bestForm(size, profile) : forcedForm(size, tuning.matmul);
-  return { ...form, splits: splitsOf(size, form, { profile, tuning }) };
+  const { whole = false, ...form } = formOf(size, profile, tuning);
+  return { ...form, splits: whole ? 1 : splitsOf(size, form, { profile, tuning }) };
 }
 
-function bestForm(size: ProductSize, { tier, subgroups }: DeviceProfile): ProductForm {
+function formOf(size: ProductSize, profile: DeviceProfile, tuning: KernelTuning): ProductForm & { whole?: boolean } {
+  if (tuning.matmul !== undefined) return forcedForm(size, tuning.matmul);
+  return tuning.measured?.(size) ?? tableForm(size, profile);
+}
+
+/** The form of a product by profile and size alone. */
+export function tableForm(size: ProductSize, { tier, subgroups }: DeviceProfile): ProductForm {
   if (tier === 'registers') return lanesForm(size, subgroups) ?? registerForm(size);
   const { batch, m, n, transposeB } = size;
   if (m <= 4 && transposeB) return productForms.vector;

@@ -8,7 +8,7 @@ import { parameters } from './kernel.js';
 import type { Binding, KernelDispatch } from './kernel.js';
 import { timeLaunches } from './launchTimes.js';
 import type { Launch } from './lower.js';
-import type { Pipeline } from './pipelines.js';
+import type { Pipeline, PipelineCache } from './pipelines.js';
 import { StagingRing } from './stagingRing.js';
 import type { Readable } from './stagingRing.js';
 
@@ -35,14 +35,16 @@ export async function prepareExecutable(options: {
   plan: Plan;
   buffers: readonly DeviceBuffer[];
   launches: readonly Launch[];
+  /** Default: the device's own. */
+  pipelines?: PipelineCache;
 }): Promise<WebgpuExecutable> {
-  const { device, plan, launches } = options;
+  const { device, plan, launches, pipelines: cache = device.pipelines } = options;
   device.check();
   const buffers = options.buffers.map((buffer) => own(buffer).gpu);
   for (const { launch, step } of launches) checkLaunch(launch, step, device);
   const pipelines = await Promise.all(
     launches.map(({ launch: { code, label, bindings } }) =>
-      device.pipelines.get({ code, label, access: bindings.map(({ access }) => access) }),
+      cache.get({ code, label, access: bindings.map(({ access }) => access) }),
     ),
   );
   const scalarBytes = plan.buffers.find(({ kind }) => kind === 'scalars')?.bytes ?? 0;
@@ -258,6 +260,12 @@ export class WebgpuExecutable implements Executable {
 
   #encode(encoder: GPUCommandEncoder): void {
     const pass = encoder.beginComputePass();
+    this.dispatch(pass);
+    pass.end();
+  }
+
+  /** All launches, in order, as part of a pass of the caller's. */
+  dispatch(pass: GPUComputePassEncoder): void {
     let current: GPUComputePipeline | undefined;
     for (const { pipeline, bindGroup, workgroups } of this.#dispatches) {
       if (pipeline !== current) pass.setPipeline(pipeline);
@@ -265,7 +273,6 @@ export class WebgpuExecutable implements Executable {
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
     }
-    pass.end();
   }
 
   profile({ inputs, scalars }: Omit<RunRequest, 'read'>): Promise<ProfiledRun> {

@@ -36,6 +36,7 @@ export function meteredBackend(below: Backend): MeteredBackend {
     name: below.name,
     description: below.description,
     spec: below.spec,
+    ...(below.kernelChoices && { kernelChoices: below.kernelChoices }),
     get memory() {
       return { buffers: live.size, bytes, peakBytes };
     },

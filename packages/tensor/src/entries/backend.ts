@@ -6,6 +6,7 @@ export type {
   BackendSpec,
   Executable,
   HostNumber,
+  KernelChoices,
   LaunchTime,
   MemoryReport,
   Operand,

@@ -5,7 +5,7 @@ import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 import { chooseProduct, productClass } from '../choices.js';
-import type { ChoiceContext, ProductSize } from '../choices.js';
+import type { ChoiceContext, ProductChoice, ProductSize } from '../choices.js';
 import { matrixProduct } from './matmul/matrix.js';
 import { productWorkspace } from './matmul/product.js';
 import type { Factors, Product } from './matmul/product.js';
@@ -22,7 +22,7 @@ const forms = { register: registerProduct, lanes: registerProduct, tile: tilePro
 export const matmul = defineKernel<MatmulAttrs>({
   launches(step, context) {
     const product = productOf(step);
-    const choice = chooseProduct(sizeOfProduct(step.inputs, step.attrs), context);
+    const choice = withinWorkspace(chooseProduct(sizeOfProduct(step.inputs, step.attrs), context), product, step);
     const label = labelOf(product);
     if (choice.kind === 'vector') return [vectorProduct({ label, product, choice, context })];
     const main = forms[choice.kind]({ label, product, choice, workspace: step.workspace, context });
@@ -59,9 +59,25 @@ export function hasProduct(inputs: readonly Spec[], attrs: MatmulAttrs, context:
   return attrs.epilogue?.form !== 'swiglu' || (kind === 'tile' && tn === 8);
 }
 
-function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize {
+/** What the form of a product is chosen by. */
+export function sizeOfProduct(inputs: readonly Spec[], attrs: MatmulAttrs): ProductSize {
   const { batch = 1, m, n, k } = matmulSizes(inputs, attrs);
-  return { batch, m, n, k, transposeB: attrs.transposeB, encoded: attrs.encoding !== undefined };
+  const { transposeA, transposeB, encoding } = attrs;
+  const [first] = matmulTerms(inputs, attrs);
+  const operands = `${first?.a?.dtype}·${encoding?.kind ?? first?.b[0]?.dtype}`;
+  const fused = attrs.further !== undefined || attrs.epilogue !== undefined;
+  return { batch, m, n, k, transposeA, transposeB, encoded: encoding !== undefined, operands, fused };
+}
+
+/** No more parts than the plan has room for: it may be older than a choice that was measured. */
+function withinWorkspace(
+  choice: ProductChoice,
+  { batch, m, n }: Product,
+  { workspace }: { readonly workspace: Slice | undefined },
+): ProductChoice {
+  if (choice.splits === 1) return choice;
+  const room = Math.floor((workspace?.bytes ?? 0) / (4 * batch * m * n));
+  return { ...choice, splits: Math.max(1, Math.min(choice.splits, room)) };
 }
 
 function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product {
