@@ -1,7 +1,9 @@
 import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import type { Precision } from '@lowrank/tensor/backend';
-import type { Robustness } from '@lowrank/webgpu';
+import type { Robustness, TunedEvent } from '@lowrank/webgpu';
+import { version } from '../package.json';
+import { tuningStore } from './tuningStore.js';
 
 export const devices = ['auto', 'webgpu', 'cpu'] as const;
 /** `auto` (a real GPU, else the CPU), `webgpu` or `cpu`. */
@@ -57,6 +59,16 @@ export function checkPrecision({ name, description, spec }: Backend, precision: 
 export interface DeviceChoices {
   /** `off`: kernels on Dawn in Node run without the guards around their indices (docs/devices.md). Default `on`. */
   readonly robustness?: Robustness | undefined;
+  /**
+   * Whether a GPU's kernels are chosen by measuring them, for a few seconds once for each device and model
+   * (docs/devices.md). Default true. A run that goes on from a checkpoint keeps the choices that it has.
+   */
+  readonly tune?: boolean | undefined;
+}
+
+/** Told what was measured. */
+export interface TuningEvents {
+  readonly onTuned?: ((event: TunedEvent) => void) | undefined;
 }
 
 /** The backend that a device's name led to. */
@@ -75,7 +87,7 @@ export interface ChosenBackend {
  */
 export async function chooseBackend(
   device: DeviceName = 'auto',
-  choices: BackendNeeds & DeviceChoices = {},
+  choices: BackendNeeds & DeviceChoices & TuningEvents = {},
 ): Promise<ChosenBackend> {
   if (!devices.includes(device))
     throw new LowrankError({ code: 'cli.device', what: '--device', expected: devices.join(', '), got: device });
@@ -98,10 +110,13 @@ const openCpu = async (precision: Precision | undefined): Promise<Backend> =>
 const openWebgpu = async ({
   precision,
   robustness,
+  tune = true,
+  onTuned,
   ...options
-}: BackendNeeds & DeviceChoices & { readonly allowSoftware?: boolean }): Promise<Backend> =>
+}: BackendNeeds & DeviceChoices & TuningEvents & { readonly allowSoftware?: boolean }): Promise<Backend> =>
   (await import('@lowrank/webgpu')).createWebgpuBackend({
     ...options,
     ...(precision && { precision }),
     ...(robustness && { robustness }),
+    ...(tune && { tuner: { store: tuningStore, version, onTuned } }),
   });

@@ -142,7 +142,8 @@ function timeoutOf(env: Readonly<Record<string, string | undefined>>): Partial<T
   return Number.isFinite(seconds) && seconds > 0 ? { answer: seconds * 1000, stall: seconds * 1000 } : {};
 }
 
-async function hubHome(env: Readonly<Record<string, string | undefined>>): Promise<string> {
+/** The folder in which the hub's cache and Lowrank's own lie: HF_HOME, as huggingface_hub finds it. */
+export async function hubHome(env: Readonly<Record<string, string | undefined>>): Promise<string> {
   const paths = await import('node:path');
   const { homedir } = await import('node:os');
   return env['HF_HOME'] ?? paths.join(env['XDG_CACHE_HOME'] ?? paths.join(homedir(), '.cache'), 'huggingface');

@@ -16,7 +16,7 @@ export type { FamilyFacts } from './familyFacts.js';
 export { companionFiles, filesBy, filesFrom, openFolder, openWeights, readJson, requireFile } from './files.js';
 export type { ModelFiles } from './files.js';
 export { openDirectory } from './filesDirectory.js';
-export { findModel, shownPlace } from './filesFind.js';
+export { findModel, hubHome, shownPlace } from './filesFind.js';
 export type { FindOptions, FoundModel } from './filesFind.js';
 export { modelFileNames } from './fetchFiles.js';
 export { downloadModel, lookAtRemote } from './filesRemote.js';

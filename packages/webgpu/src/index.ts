@@ -19,6 +19,8 @@ export type { BoundType } from './shader.js';
 export { lowerPlan, lowerSteps } from './lower.js';
 export type { Launch } from './lower.js';
 export type { LowerOptions } from './lower.js';
+export { keptChoices } from './tuning/keptChoices.js';
+export type { MeasuredChoice } from './tuning/keptChoices.js';
 export type { TunedEvent, TunerOptions, TuningStore } from './tuning/tunerOptions.js';
 export { portableSpec } from './spec.js';
 export type { SpecOptions } from './spec.js';

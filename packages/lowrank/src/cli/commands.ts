@@ -30,6 +30,7 @@ import { describeMemory } from './describeMemory.js';
 import { describeLearned } from './describeLearned.js';
 import { describeRows } from './describeRows.js';
 import { describeStart } from './describeStart.js';
+import { describeTuned } from './describeTuned.js';
 import { exportCommand } from './exportCommand.js';
 import { generateCommand } from './generateCommand.js';
 import { initCommand } from './initCommand.js';
@@ -182,7 +183,7 @@ function reportTo(speaker: Speaker): TransferEvents {
 }
 
 async function withBackend(
-  { device, robustness, ...given }: BackendNeeds & DeviceChoices & { readonly device: DeviceName },
+  { device, robustness, tune, ...given }: BackendNeeds & DeviceChoices & { readonly device: DeviceName },
   speaker: Speaker,
   job: (backend: (needs?: BackendNeeds) => Promise<Backend>) => Promise<void>,
 ): Promise<void> {
@@ -192,6 +193,8 @@ async function withBackend(
     opened?.dispose();
     const { backend, note } = await chooseBackend(device, {
       robustness,
+      tune,
+      onTuned: (event) => speaker.say(describeTuned(event)),
       precision: needs.precision ?? given.precision,
     });
     opened = backend;
@@ -292,7 +295,7 @@ function quoted(text: string): string {
 }
 
 async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCommand): Promise<void> {
-  const { device: _, robustness: _2, json: _3, ...options } = flags;
+  const { device: _, robustness: _2, tune: _3, json: _4, ...options } = flags;
   const controller = new AbortController();
   const release = speaker.io.onInterrupt(
     () => controller.abort(),

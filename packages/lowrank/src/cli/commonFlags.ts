@@ -18,6 +18,7 @@ export interface CommonFlags {
 /** Flags of the commands that compute on a device. */
 export interface ComputingFlags extends CommonFlags {
   robustness: Robustness;
+  tune: boolean;
 }
 
 /** Flags of the commands that use a model and train none. */
@@ -55,10 +56,12 @@ export function answering(command: Command): Command {
 
 /** `common`, of what computes on a device. */
 export function computing(command: Command): Command {
-  return common(command).option(
-    '--robustness <on|off>',
-    'off: WebGPU kernels run without guards around their indices, which is faster; Lowrank’s are tested to need none',
-    choiceFlag('--robustness', ['on', 'off'] as const),
-    'on',
-  );
+  return common(command)
+    .option(
+      '--robustness <on|off>',
+      'off: WebGPU kernels run without guards around their indices, which is faster; Lowrank’s are tested to need none',
+      choiceFlag('--robustness', ['on', 'off'] as const),
+      'on',
+    )
+    .option('--no-tune', 'choose WebGPU kernels by a table, not by measuring them on this GPU for a few seconds, once');
 }

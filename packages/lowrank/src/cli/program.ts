@@ -167,7 +167,7 @@ function addExport(program: Command, actions: Actions): void {
     if (train === undefined) return;
     await withRunFile(train, place, {
       action: (run: TrainFlags) => {
-        const { device, robustness: _, json: _2, ...options } = run;
+        const { device, robustness: _, tune: _2, json: _3, ...options } = run;
         return actions.export(flags, device, { options, sofar: undefined });
       },
     });

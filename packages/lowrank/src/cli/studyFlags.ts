@@ -91,8 +91,9 @@ export function studyTraining(flags: StudyFlags): StudyTraining {
     output: _7,
     device: _8,
     robustness: _9,
-    json: _10,
-    queue: _11,
+    tune: _10,
+    json: _11,
+    queue: _12,
     ...training
   } = flags;
   return training;

@@ -107,11 +107,11 @@ export async function loadModel(
 
 async function loadForTask(
   found: { readonly name: string; readonly files: ModelFiles },
-  { device = 'auto', adapter, quantization, precision, robustness, ...given }: LoadTaskOptions,
+  { device = 'auto', adapter, quantization, precision, robustness, tune, ...given }: LoadTaskOptions,
 ): Promise<TaskedModel> {
   const { loadTaskedModel } = await import('./taskedModel.js');
   const learned = adapter === undefined ? undefined : (await findFiles(adapter, 'adapter')).files;
-  const { backend, owned } = await openDevice(device, { precision, robustness, onWarning: given.onWarning });
+  const { backend, owned } = await openDevice(device, { precision, robustness, tune, onWarning: given.onWarning });
   const options = { ...given, quantization: settingsOf(quantization) };
   try {
     return await loadTaskedModel(found, { ...options, adapter: learned, backend, ownsBackend: owned });
@@ -134,13 +134,13 @@ async function templateOf(
 
 async function openDevice(
   device: DeviceName | Backend,
-  { precision, robustness, onWarning }: Pick<LoadModelOptions, 'precision' | 'onWarning' | keyof DeviceChoices>,
+  { precision, robustness, tune, onWarning }: Pick<LoadModelOptions, 'precision' | 'onWarning' | keyof DeviceChoices>,
 ): Promise<{ backend: Backend; owned: boolean }> {
   if (typeof device === 'object') {
     checkPrecision(device, precision);
     return { backend: device, owned: false };
   }
-  const { backend, note } = await chooseBackend(device, { precision, robustness });
+  const { backend, note } = await chooseBackend(device, { precision, robustness, tune });
   if (note !== undefined) onWarning?.(note);
   return { backend, owned: true };
 }

@@ -1,13 +1,23 @@
 import { isLowrankError } from '@lowrank/errors';
 import { createCpuBackend } from '@lowrank/cpu';
-import type { AdapterDescription, Robustness } from '@lowrank/webgpu';
-import { adapterName, describeProfile, listAdapters, profileOf } from '@lowrank/webgpu';
+import type { AdapterDescription, MeasuredChoice, Robustness } from '@lowrank/webgpu';
+import { adapterName, describeProfile, keptChoices, listAdapters, profileOf } from '@lowrank/webgpu';
+import { version } from '../../package.json';
+import { tuningStore } from '../tuningStore.js';
+
+/** An adapter, and what was measured on it. */
+export interface FoundAdapter extends AdapterDescription {
+  readonly name: string;
+  readonly kernels: string;
+  /** Choices that were measured for these kernels and count now; none where nothing was measured. */
+  readonly tuned: readonly MeasuredChoice[];
+}
 
 /** What this machine can train on. */
 export interface Findings {
   readonly node: string;
   readonly platform: string;
-  readonly adapters: readonly (AdapterDescription & { readonly name: string; readonly kernels: string })[];
+  readonly adapters: readonly FoundAdapter[];
   readonly cpu: { readonly description: string };
   /** Guards around the indices of WebGPU kernels: what a command has, and whether `--robustness off` does without. */
   readonly robustness: { readonly default: Robustness; readonly canBeOff: boolean };
@@ -27,11 +37,14 @@ export async function examine(): Promise<Findings> {
   return {
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
-    adapters: adapters.map((adapter) => ({
-      name: adapterName(adapter),
-      kernels: describeProfile(profileOf(adapter)),
-      ...adapter,
-    })),
+    adapters: await Promise.all(
+      adapters.map(async (adapter) => ({
+        name: adapterName(adapter),
+        kernels: describeProfile(profileOf(adapter)),
+        tuned: await keptChoices(tuningStore, adapter, { version }),
+        ...adapter,
+      })),
+    ),
     cpu: { description },
     robustness: { default: 'on', canBeOff: adapters.length > 0 && globalThis.navigator?.gpu === undefined },
     auto,

@@ -35,11 +35,11 @@ function product(
 
 // On and off multiples of four, thin, of few rows, in parts of k. A shader to compile for each form: few of them.
 const cases = [
-  product([70, 72, 40], {}),
+  product([36, 40, 24], {}),
   product([33, 9, 21], { transposeB: true }),
-  product([68, 64, 64], { transposeB: true, codes: true }),
-  product([36, 64, 32], { codes: true }),
-  product([72, 8, 516], { transposeA: true }),
+  product([20, 64, 64], { transposeB: true, codes: true }),
+  product([12, 64, 32], { codes: true }),
+  product([12, 8, 516], { transposeA: true }),
   product([3, 20, 64], { transposeB: true }),
 ];
 
@@ -64,8 +64,9 @@ describe.each(testTiers)('every form to choose among, %s kernels', (tier) => {
     const attrs = test.attrs as MatmulAttrs;
     const size = sizeOfProduct(test.inputs, attrs);
     const candidates = chosen(productCandidates(size, { profile: backend.profile, limits: defaultLimits }));
-    expect(candidates.length).toBeGreaterThan(1);
-    const magnitude = magnitudeOf(test)[0] ?? 0;
+    expect(candidates.length).toBeGreaterThan(0);
+    // Codes decode to 1.25 at most.
+    const magnitude = (attrs.encoding === undefined ? magnitudeOf(test)[0] : undefined) ?? 1.25 * size.k;
     const check = async ({ form }: Candidate): Promise<void> => {
       const forced = new WebgpuBackend(backend.device, { tier, tuning: { measured: () => form } });
       const { actual, expected } = await runKernel(forced, test);

@@ -41,7 +41,7 @@ export async function profileFineTune({ backend: given, repeats, ...options }: P
   const run = plannedRun(options, model);
   const backend = await openBackend(given, { precision: options.precision });
   const device = { name: `${backend.name}, ${backend.description}`, spec: backend.spec, memoryBytes: undefined };
-  const cost = await planRun(run, device);
+  const cost = await tunedCost(backend, () => planRun(run, device));
   const probes = await probe(backend, { isSlow: kindOf(backend) !== 'gpu' });
   const parts: { plan: Plan; profiled: ProfiledPlan; times: number }[] = [];
   for (const { plan, inputs, times } of executionsOf(cost))
@@ -69,6 +69,16 @@ export async function profileFineTune({ backend: given, repeats, ...options }: P
   };
 }
 
+/** As a training plans it: what the backend measures may make it other plans. */
+async function tunedCost<Cost extends { readonly plans: readonly Plan[] }>(
+  { kernelChoices }: Backend,
+  plan: () => Promise<Cost>,
+): Promise<Cost> {
+  const version = kernelChoices?.version;
+  const first = await plan();
+  for (const each of first.plans) await kernelChoices?.tune(each);
+  return kernelChoices?.version === version ? first : plan();
+}
 /** Operations of a step, or a group of steps, that is several launches belong to the first of them. */
 function launchesOf(plan: Plan, { launches }: ProfiledPlan, times: number): TimedLaunch[] {
   const counted = new Set<number>();
