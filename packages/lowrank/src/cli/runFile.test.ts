@@ -18,6 +18,7 @@ const yaml = `# a run
 model: ${model}
 data: ${data}
 method: lora
+tune: false
 steps: 1
 batch_size: 2
 learning_rate: 1e-3

@@ -19,6 +19,11 @@ export function isInFiles(option: Option): boolean {
   return !notInFiles.has(option.attributeName());
 }
 
+/** Whether a flag is true or false: `--no-tune` is `tune: false`. */
+export function isSwitch(option: Option): boolean {
+  return option.isBoolean() || option.negate;
+}
+
 /** Larger files are no settings. */
 const largest = 1 << 20;
 
@@ -158,7 +163,7 @@ function settingValue({ text, fields }: Setting, value: unknown, what: string): 
 
 /** Options that are declared as flags alone: paths and choices. */
 function plainValue(option: Option, value: unknown, what: string): unknown {
-  const expected = option.isBoolean() ? 'boolean' : 'string';
+  const expected = isSwitch(option) ? 'boolean' : 'string';
   if (typeof value === expected)
     return option.parseArg === undefined ? value : option.parseArg(value as string, undefined as never);
   throw new LowrankError({

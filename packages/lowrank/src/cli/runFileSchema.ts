@@ -7,7 +7,7 @@ import { checkpointSettings, sampleSettings } from '../settings/runSettings.js';
 import type { Actions } from './program.js';
 import { makeProgram } from './program.js';
 import { snakeCase } from '../settings/snakeCase.js';
-import { isInFiles } from './runFile.js';
+import { isInFiles, isSwitch } from './runFile.js';
 import { SettingFlag } from './settingFlags.js';
 
 /** Flags that are no settings of a table, and are one of several names. */
@@ -38,8 +38,8 @@ export function runFileSchema(): JsonSchema {
     .map((option) => {
       const name = option.attributeName();
       const { [name]: names } = choices;
-      const type = names === undefined ? { type: option.isBoolean() ? 'boolean' : 'string' } : { enum: names };
-      return [name, { ...type, description: option.description }];
+      const type = names === undefined ? { type: isSwitch(option) ? 'boolean' : 'string' } : { enum: names };
+      return [name, { ...type, description: `${option.negate ? 'false: ' : ''}${option.description}` }];
     });
   const all: JsonSchema = { ...Object.fromEntries(plain), ...(properties as JsonSchema) };
   return { ...schema, properties: inSnakeCase(all) };
