@@ -31,6 +31,7 @@ import { describeLearned } from './describeLearned.js';
 import { describeRows } from './describeRows.js';
 import { describeStart } from './describeStart.js';
 import { describeTuned } from './describeTuned.js';
+import { describeUse } from './describeUse.js';
 import { exportCommand } from './exportCommand.js';
 import { generateCommand } from './generateCommand.js';
 import { initCommand } from './initCommand.js';
@@ -275,23 +276,6 @@ function describeTrained(result: FineTuneResult): string {
   const lowest = best === null || best === steps ? '' : ` (best after step ${best})`;
   const without = result.skipped_steps === undefined ? '' : `, ${result.skipped_steps} steps skipped`;
   return `${how}${learned}${without}${evaluated}${lowest}, in ${duration(seconds * 1000)}; saved in ${place}`;
-}
-
-/** The commands that use what was learned. */
-function describeUse(
-  { adapter, model }: FineTuneResult,
-  { model: base, method, isTask }: Pick<TrainFlags, 'model' | 'method'> & { readonly isTask: boolean },
-): string[] {
-  if (adapter === null && model === null) return [];
-  const chosen =
-    model === null ? `--model ${quoted(base)} --adapter ${quoted(adapter ?? '')}` : `--model ${quoted(model)}`;
-  const merge = adapter !== null && method === 'lora' ? [`lowrank merge ${chosen} --output ./merged`] : [];
-  return [isTask ? `lowrank predict ${chosen} --data rows.jsonl` : `lowrank generate ${chosen} --prompt "…"`, ...merge];
-}
-
-/** As a shell takes it. */
-function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCommand): Promise<void> {

@@ -26,9 +26,9 @@ const sizes: readonly ProductSize[] = [
   [8, 768, 512],
   [1, 768, 768],
   [6, 15, 7],
-].map(([m = 1, n = 1, k = 1]) => ({
-  ...{ batch: 1, m, n, k, transposeA: false, transposeB: true, encoded: false, operands: 'f32·f32' },
-}));
+].map(([m = 1, n = 1, k = 1]) => {
+  return { batch: 1, m, n, k, transposeA: false, transposeB: true, encoded: false, operands: 'f32·f32' };
+});
 
 it.each(['registers', 'portable', 'subgroups', 'f16', 'matrices'] satisfies Tier[])(
   'of tier %s: few, the table’s first, each once, within the limits',

@@ -27,7 +27,9 @@ export function productCandidates(size: ProductSize, context: CandidateContext):
   const { profile } = context;
   const table = tableForm(size, profile);
   const others = formsOf(table.kind, profile)
-    .filter((form) => fits(form, context) && covered(form, size) <= 1.5 * covered(table, size))
+    .filter(
+      (form) => fits(form, context) && isAligned(form, table) && covered(form, size) <= 1.5 * covered(table, size),
+    )
     .map((form) => ({ form, distance: distance(form, table) }))
     .filter((each) => each.distance > 0)
     .sort((a, b) => a.distance - b.distance || (nameOf(a.form) < nameOf(b.form) ? -1 : 1))
@@ -86,6 +88,11 @@ function fits(form: ProductForm, { profile, limits }: CandidateContext): boolean
     tiles[kind] + codes <= limits.maxComputeWorkgroupStorageSize &&
     threads <= Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX)
   );
+}
+
+/** Rows of the left operand are loaded by fours where they are stored side by side: a thread's begin at one then. */
+function isAligned({ kind, tm }: ProductForm, table: ProductForm): boolean {
+  return kind !== 'register' || tm >= Math.min(4, table.tm);
 }
 
 /** Results that the workgroups make room for. */

@@ -7,9 +7,8 @@ import { TunedChoices } from './tunedChoices.js';
 import type { Tuner } from './tuner.js';
 
 const context = { profile: portableProfile(), limits: defaultLimits };
-const sizeOf = (k: number) => ({
-  ...{ batch: 1, m: 512, n: 512, k, transposeA: false, transposeB: false, encoded: false, operands: 'f32·f32' },
-});
+const product = { batch: 1, m: 512, n: 512, transposeA: false, transposeB: false, encoded: false, operands: 'f32·f32' };
+const sizeOf = (k: number) => ({ ...product, k });
 const [, other] = productCandidates(sizeOf(64), context);
 
 /** Choices of which every class has another form than the table's. */

@@ -12,7 +12,7 @@ interface SavedChoices {
   readonly forms: Readonly<Record<string, string>>;
 }
 
-/** Choices by measuring, which hold still while a training goes on, and are a checkpoint's where it goes on from one. */
+/** Choices by measuring, which hold still while a training goes on, and are a checkpoint's where it has one. */
 export class TunedChoices {
   version = 0;
   readonly #tuner: Tuner | undefined;

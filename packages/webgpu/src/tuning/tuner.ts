@@ -53,8 +53,8 @@ export class Tuner {
   }
 
   /**
-   * Decides on the classes of a plan that are not decided yet. Returns whether there are more forms than before that are
-   * not the table's, those that were kept included.
+   * Decides on the classes of a plan that are not decided yet. Returns whether there are more forms than before that
+   * are not the table's, those that were kept included.
    */
   async decide(plan: Plan): Promise<boolean> {
     const before = this.#forms();
