@@ -1,5 +1,5 @@
 import { defineConfig } from 'tsup';
-import { buildForBrowsers } from './scripts/lib/buildForBrowsers.mjs';
+import { buildForBrowsers, versionOf } from './scripts/lib/buildForBrowsers.mjs';
 
 /**
  * The build of a package: ESM and types, nothing bundled from a dependency. `dist` is for Node, in few files; what
@@ -20,6 +20,7 @@ export function library(
     target: 'es2022',
     // `pnpm types` has judged numeric folders with unchecked index access and the rest with checked; a build knows one.
     dts: { compilerOptions: { noUncheckedIndexedAccess: false } },
+    define: versionOf('.'),
     clean: true,
     treeshake: true,
     // Bundlers for servers know `node:fs` as Node's; without the prefix some look for a package.

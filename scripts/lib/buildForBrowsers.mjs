@@ -33,6 +33,17 @@ export const withoutNode = {
 };
 
 /**
+ * What sources know of their package's version: the constant LOWRANK_VERSION.
+ *
+ * @param {string} folder the package's
+ * @returns {Record<string, string>}
+ */
+export function versionOf(folder) {
+  const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  return { LOWRANK_VERSION: JSON.stringify(version) };
+}
+
+/**
  * Writes `dist/browser` of the package in the current folder: what its entries reach, at the paths of the sources.
  *
  * @param {readonly string[]} entries sources
@@ -45,7 +56,7 @@ export async function buildForBrowsers(entries) {
     platform: 'browser',
     logLevel: 'warning',
     // Bundlers put a polyfill where they find these names.
-    define: { process: 'undefined', Buffer: 'undefined' },
+    define: { process: 'undefined', Buffer: 'undefined', ...versionOf('.') },
     plugins: [withoutNode],
     tsconfigRaw: '{}',
   };

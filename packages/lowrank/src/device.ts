@@ -2,7 +2,6 @@ import { isLowrankError, LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import type { Precision } from '@lowrank/tensor/backend';
 import type { Robustness, TunedEvent } from '@lowrank/webgpu';
-import { version } from '../package.json';
 import { tuningStore } from './tuningStore.js';
 
 export const devices = ['auto', 'webgpu', 'cpu'] as const;
@@ -118,5 +117,5 @@ const openWebgpu = async ({
     ...options,
     ...(precision && { precision }),
     ...(robustness && { robustness }),
-    ...(tune && { tuner: { store: tuningStore, version, onTuned } }),
+    ...(tune && { tuner: { store: tuningStore, onTuned } }),
   });

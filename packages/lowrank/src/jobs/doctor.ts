@@ -2,7 +2,6 @@ import { isLowrankError } from '@lowrank/errors';
 import { createCpuBackend } from '@lowrank/cpu';
 import type { AdapterDescription, MeasuredChoice, Robustness } from '@lowrank/webgpu';
 import { adapterName, describeProfile, keptChoices, listAdapters, profileOf } from '@lowrank/webgpu';
-import { version } from '../../package.json';
 import { tuningStore } from '../tuningStore.js';
 
 /** An adapter, and what was measured on it. */
@@ -41,7 +40,7 @@ export async function examine(): Promise<Findings> {
       adapters.map(async (adapter) => ({
         name: adapterName(adapter),
         kernels: describeProfile(profileOf(adapter)),
-        tuned: await keptChoices(tuningStore, adapter, { version }),
+        tuned: await keptChoices(tuningStore, adapter),
         ...adapter,
       })),
     ),

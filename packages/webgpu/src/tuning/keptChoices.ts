@@ -16,15 +16,10 @@ export interface MeasuredChoice extends Decision {
 export async function keptChoices(
   store: TuningStore,
   adapter: AdapterDescription,
-  {
-    version = '',
-    robustness = 'on',
-    ...options
-  }: ProfileOptions & { readonly version?: string; readonly robustness?: Robustness } = {},
+  { robustness = 'on', ...options }: ProfileOptions & { readonly robustness?: Robustness } = {},
 ): Promise<MeasuredChoice[]> {
   const profile = profileOf(adapter, options);
   const text = await store.read(recordName(adapter, profile)).catch(() => undefined);
-  const decisions =
-    text === undefined ? undefined : readDecisions(text, scopeOf({ adapter, profile, robustness, version }));
+  const decisions = text === undefined ? undefined : readDecisions(text, scopeOf({ adapter, profile, robustness }));
   return [...(decisions ?? [])].map(([shape, decision]) => ({ shape, ...decision }));
 }

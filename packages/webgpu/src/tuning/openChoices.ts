@@ -18,7 +18,7 @@ export function openChoices(track: TrackOptions, options: TunerOptions | undefin
     now: () => performance.now(),
     open: (...given: Parameters<ProductTrack['open']>) => new ProductTrack(track).open(...given),
   };
-  const scope = scopeOf({ adapter, profile, robustness, version: options.version ?? '' });
+  const scope = scopeOf({ adapter, profile, robustness });
   const tuner = new Tuner(stage, { ...options, name: recordName(adapter, profile), scope });
   return new TunedChoices(tuner, { context, device: kernels });
 }

@@ -20,8 +20,6 @@ export interface TunedEvent {
 export interface TunerOptions {
   /** Default: nothing is kept, and every process measures. */
   readonly store?: TuningStore | undefined;
-  /** The version of what is kept, beside the device's: another one measures anew. */
-  readonly version?: string | undefined;
   /** Seconds in all that measuring may take. Default 3. */
   readonly seconds?: number | undefined;
   /** Also on adapters that compute on the CPU, where it is not worth the time. Default: no. */
