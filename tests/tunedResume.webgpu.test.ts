@@ -59,7 +59,7 @@ function otherForms(text: string, { profile, device: { limits } }: WebgpuBackend
     const [sides = '', operands = '', sizes = ''] = key.split(' ');
     const [m = 1, n = 1, k = 1] = sizes.split('x').map(Number);
     const [transposeA, transposeB] = [sides.startsWith('T'), sides.endsWith('T')];
-    const size = { batch: 1, m, n, k, transposeA, transposeB, encoded: false, operands };
+    const size = { batch: 1, m, n, k, transposeA, transposeB, encoded: false, operands, fused: false };
     return [key, { form: productCandidates(size, { profile, limits })[1]?.name }] as const;
   });
   return writeDecisions(new Map(decisions), JSON.parse(text) as { version: string; device: string });

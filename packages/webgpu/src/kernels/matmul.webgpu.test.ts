@@ -189,7 +189,8 @@ const byLanes = productTiers.filter((tier) => tier === 'lanes');
 
 it.each(byLanes)('lays %s along the columns, or along the rows where columns are few', async (tier) => {
   const { device, profile } = await testBackend(tier);
-  const size = { batch: 1, m: 64, n: 64, k: 64, transposeB: true, encoded: false };
+  const lies = { transposeA: false, transposeB: true, encoded: false, operands: 'f32·f32', fused: false };
+  const size = { batch: 1, m: 64, n: 64, k: 64, ...lies };
   const lanes = profile.subgroups?.max;
   expect(chooseProduct(size, { profile, tuning: {} })).toMatchObject({ kind: 'lanes', wx: lanes, wy: 1 });
   expect(chooseProduct({ ...size, n: 8 }, { profile, tuning: {} })).toMatchObject({ kind: 'lanes', wx: 1, wy: lanes });

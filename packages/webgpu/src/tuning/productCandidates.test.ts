@@ -27,7 +27,7 @@ const sizes: readonly ProductSize[] = [
   [1, 768, 768],
   [6, 15, 7],
 ].map(([m = 1, n = 1, k = 1]) => {
-  return { batch: 1, m, n, k, transposeA: false, transposeB: true, encoded: false, operands: 'f32·f32' };
+  return { batch: 1, m, n, k, transposeA: false, transposeB: true, encoded: false, operands: 'f32·f32', fused: false };
 });
 
 it.each(['registers', 'portable', 'subgroups', 'f16', 'matrices'] satisfies Tier[])(

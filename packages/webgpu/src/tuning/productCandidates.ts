@@ -61,6 +61,8 @@ function formsOf(kind: ProductForm['kind'], { matrices }: DeviceProfile): Produc
 
 /** What the generators take: registers for at most 64 results a thread, tiles of whole words of codes. */
 const sizes = {
+  // As wide as the subgroup, which only software has small enough.
+  lanes: { tm: [], tn: [], wx: [], wy: [], bk: [] },
   register: { tm: [1, 2, 4, 8, 16], tn: [4, 8], wx: [1, 2, 4], wy: [1, 2, 4], bk: [4] },
   tile: { tm: [1, 2, 4, 8], tn: [4, 8], wx: [1, 2, 4, 8, 16], wy: [2, 4, 8, 16, 32, 64], bk: [8, 16, 32] },
   vector: { tm: [4], tn: [1], wx: [8, 16, 32, 64], wy: [1, 2, 4, 8, 16], bk: [4] },
@@ -70,7 +72,7 @@ const sizes = {
 function fits(form: ProductForm, { profile, limits }: CandidateContext): boolean {
   const { kind, tm, tn, wx, wy, bk } = form;
   const [bm, bn] = [tm * wy, tn * wx];
-  if (kind === 'register') return true;
+  if (kind === 'register' || kind === 'lanes') return true;
   const element = tileElement(profile) === 'f16' ? 2 : 4;
   const tiles = {
     tile: bk * (bm + 1 + bn + 1) * element,

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { shapeClass } from './shapeClass.js';
 
-const linear = { batch: 1, transposeA: false, transposeB: true, encoded: false, operands: 'f32·bf16' };
+const linear = { batch: 1, transposeA: false, transposeB: true, encoded: false, operands: 'f32·bf16', fused: false };
 const keyOf = (m: number, n: number, k: number): string | undefined => shapeClass({ ...linear, m, n, k })?.key;
 
 it('rounds sizes up, and measures large ones as smaller ones', () => {
@@ -19,6 +19,6 @@ it('keeps few rows as they are, and sizes that are no multiples of four', () => 
 it('tells apart how operands lie and are stored, and leaves stacks out', () => {
   const size = { ...linear, m: 8, n: 512, k: 64 };
   expect(shapeClass({ ...size, transposeA: true, transposeB: false })?.key).toBe('TN f32·bf16 8x512x64');
-  expect(shapeClass({ ...size, operands: 'f32·block4' })?.key).toBe('NT f32·block4 8x512x64');
+  expect(shapeClass({ ...size, operands: 'f32·block4', fused: false })?.key).toBe('NT f32·block4 8x512x64');
   expect(shapeClass({ ...size, batch: 2 })).toBeUndefined();
 });

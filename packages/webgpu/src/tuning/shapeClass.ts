@@ -15,10 +15,11 @@ const most = { m: 1024, n: 2048, k: 2048 } as const;
 /**
  * The class of a product: how its operands lie and are stored, and its sizes, each rounded up to 2ʲ or 3·2ʲ, but
  * staying off multiples of four where it is off them, as kernels load by fours where they can. Undefined for stacks of
- * matrices, of which none is measured.
+ * matrices, and for products that are fused with more than an addend: none of these is measured.
  */
-export function shapeClass({ batch, m, n, k, transposeA, transposeB, operands }: ProductSize): ShapeClass | undefined {
-  if (batch !== 1) return undefined;
+export function shapeClass({ batch, m, n, k, fused, ...lies }: ProductSize): ShapeClass | undefined {
+  if (batch !== 1 || fused) return undefined;
+  const { transposeA, transposeB, operands } = lies;
   const sizes = { m: rounded(m, most.m), n: rounded(n, most.n), k: rounded(k, most.k) };
   const sides = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
   return { key: `${sides} ${operands} ${sizes.m}x${sizes.n}x${sizes.k}`, ...sizes };

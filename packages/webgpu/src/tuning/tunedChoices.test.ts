@@ -7,7 +7,16 @@ import { TunedChoices } from './tunedChoices.js';
 import type { Tuner } from './tuner.js';
 
 const context = { profile: portableProfile(), limits: defaultLimits };
-const product = { batch: 1, m: 512, n: 512, transposeA: false, transposeB: false, encoded: false, operands: 'f32·f32' };
+const product = {
+  batch: 1,
+  m: 512,
+  n: 512,
+  transposeA: false,
+  transposeB: false,
+  encoded: false,
+  operands: 'f32·f32',
+  fused: false,
+};
 const sizeOf = (k: number) => ({ ...product, k });
 const [, other] = productCandidates(sizeOf(64), context);
 

@@ -94,7 +94,7 @@ describe('the tuner', () => {
   it('chooses what is measured to be faster, the dearest class first, and tells', async () => {
     const { forms, isNew, opened, events } = await decide();
     const size = { batch: 1, m: 512, n: 768, k: 768, transposeA: false, transposeB: false, encoded: false };
-    const product = { ...size, operands: 'f32·f32' };
+    const product = { ...size, operands: 'f32·f32', fused: false };
     const shape = shapeClass(product) ?? { m: 0, n: 0, k: 0 };
     expect(forms[0]).toBe(productCandidates(sizeOfClass(product, shape), context)[2]?.name);
     expect(forms.every((form) => form !== undefined)).toBe(true);

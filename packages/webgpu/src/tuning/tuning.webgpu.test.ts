@@ -15,7 +15,17 @@ afterAll(() => owner.dispose());
 
 const [m, n, k] = [6, 8, 24];
 const [a, b] = [randomInput([m, k], 1), randomInput([k, n], 2)];
-const size = { batch: 1, m, n, k, transposeA: false, transposeB: false, encoded: false, operands: 'f32·f32' };
+const size = {
+  batch: 1,
+  m,
+  n,
+  k,
+  transposeA: false,
+  transposeB: false,
+  encoded: false,
+  operands: 'f32·f32',
+  fused: false,
+};
 
 function storeOf(text?: string): TuningStore & { text: string | undefined } {
   return {

@@ -1,4 +1,5 @@
 import type { GroupProfile, KernelProfile, ProfileReport, TimedLaunch } from '@lowrank/study';
+import type { Backend } from '@lowrank/tensor';
 import type { Plan } from '@lowrank/tensor/backend';
 import type { BackendOrOpener } from '../../device.js';
 import { openBackend } from '../../device.js';
