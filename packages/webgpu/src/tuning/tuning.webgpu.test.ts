@@ -79,10 +79,10 @@ it('goes by a choice that was kept', async () => {
   await multiply(store);
   const text = store.text ?? '';
   const { limits } = owner.device;
-  const other = productCandidates(size, { profile: owner.profile, limits }).find(({ form }) => form.tm === 2);
+  const other = productCandidates(size, { profile: owner.profile, limits }).find(({ form }) => form.tn === 4);
   const decisions = new Map([...(readDecisions(text) ?? [])].map(([key]) => [key, { form: other?.name }]));
   const edited = storeOf(writeDecisions(decisions, JSON.parse(text) as { version: string; device: string }));
-  expect(await multiply(edited)).toMatchObject({ events: [], profiled: `2x${other?.form.tn}` });
+  expect(await multiply(edited)).toMatchObject({ events: [], profiled: `${other?.form.tm}x4` });
 });
 
 it('has nothing to measure by without timestamps, and on software that did not ask for it', async () => {
