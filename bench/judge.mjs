@@ -41,7 +41,7 @@ function kernelsFor(chip) {
 
 /** Each distinct kernel for a chip once. */
 async function planKernelsFor(chip) {
-  const { vendor, lanes, matrices } = chips[chip];
+  const { vendor, lanes, matrices, workgroupMemory } = chips[chip];
   const features = ['subgroups', 'shader-f16', 'subgroup-size-control', 'chromium-experimental-subgroup-matrix'];
   const adapter = { vendor, architecture: '', device: '', description: '', software: false, features };
   const gpu = {
@@ -54,7 +54,13 @@ async function planKernelsFor(chip) {
   for (const method of values.methods.split(','))
     for (const of of ['step', 'text'])
       for (const tier of tiers.filter((name) => name !== 'registers' && (name !== 'matrices' || matrices.length > 0)))
-        for (const kernel of await planKernels({ ...step, method, of, profile: profileOf(gpu, { tier }) }))
+        for (const kernel of await planKernels({
+          ...step,
+          method,
+          of,
+          workgroupMemory,
+          profile: profileOf(gpu, { tier }),
+        }))
           byCode.set(kernel.code, kernel);
   return [...byCode.values()];
 }

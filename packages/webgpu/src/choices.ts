@@ -235,3 +235,54 @@ export function attentionForm(groups: number, pass: AttentionPass, profile: Devi
   const tile = pass === 'forward' ? 8 : pass === 'keys' && shuffled && vendor === 'apple' ? 2 : 4;
   return { share, tile, shared: true, shuffled };
 }
+
+/**
+ * How attention is cut up on matrix units: a workgroup makes scores of `rows`×`columns` at a time, its subgroups two
+ * side by side over every 16 rows. Head vectors are `padded` to whole matrices of both.
+ */
+export interface AttentionBlocks {
+  readonly rows: number;
+  readonly columns: number;
+  readonly padded: number;
+}
+
+/** The blocks that there are, the first that fits workgroup memory is taken: larger ones read the rest less often. */
+const attentionBlockSizes = [
+  [32, 32],
+  [16, 32],
+  [16, 16],
+] as const;
+
+/**
+ * The largest head whose sums subgroups hold in registers, by pass: dk and dv are two of them. RDNA 3, which holds an
+ * operand's matrix twice, spills at 128. Of wider heads the gradients' blocks would leave room for one workgroup.
+ */
+function largestHead(pass: AttentionPass, { vendor }: DeviceProfile): number {
+  if (pass === 'forward') return 256;
+  return pass === 'keys' && vendor === 'amd' ? 96 : 128;
+}
+
+/**
+ * The blocks of a pass of attention on matrix units; undefined where there are none, for fewer queries than fill half a
+ * matrix, and where the registers or `memory`, bytes of workgroup memory, do not hold them: then attention goes by
+ * threads (`attentionForm`).
+ */
+export function attentionBlocks(
+  { queries, size }: { readonly queries: number; readonly size: number },
+  pass: AttentionPass,
+  { profile }: ChoiceContext,
+  memory: number,
+): AttentionBlocks | undefined {
+  const { matrices } = profile;
+  if (matrices === undefined || queries < 8 || size > largestHead(pass, profile)) return undefined;
+  const padded = Math.ceil(size / (2 * matrices.n)) * 2 * matrices.n;
+  const bytes = matrices.operand === 'f16' ? 2 : 4;
+  const found = attentionBlockSizes.find(([rows, columns]) => {
+    const blocks = (pass === 'forward' ? 1 : 2) * (rows + columns) * (padded + 8) * bytes;
+    const scores = (pass === 'forward' ? 1 : 2) * rows * (columns + 4) * 4;
+    const weights = (pass === 'keys' ? 2 : 1) * rows * (columns + 8) * bytes;
+    const others = pass === 'keys' ? 16 * columns : pass === 'forward' ? 4 * rows * (1 + matrices.lanes / 8) : 0;
+    return columns % (2 * matrices.n) === 0 && blocks + scores + weights + others + 64 <= memory;
+  });
+  return found === undefined ? undefined : { rows: found[0], columns: found[1], padded };
+}

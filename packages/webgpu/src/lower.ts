@@ -10,7 +10,8 @@ import { kernelLookup } from './spec.js';
 
 /** What `lowerPlan` lowers for: default, a GPU of which nothing is known. */
 export interface LowerOptions {
-  readonly limits?: Limits;
+  /** Those that are not given are WebGPU's defaults. */
+  readonly limits?: Partial<Limits>;
   readonly profile?: DeviceProfile;
   readonly tuning?: KernelTuning;
   /** Kernels of ops that other packages declare, by op name. */
@@ -29,8 +30,9 @@ export interface Launch {
  */
 export function lowerSteps(
   plan: Plan,
-  { limits = defaultLimits, profile = portableProfile(), tuning = {}, kernels }: LowerOptions = {},
+  { limits: given, profile = portableProfile(), tuning = {}, kernels }: LowerOptions = {},
 ): Launch[] {
+  const limits: Limits = { ...defaultLimits, ...given };
   const kernel = kernelLookup(kernels);
   const at = plan.buffers.findIndex(({ kind }) => kind === 'scalars');
   const scalars = at < 0 ? undefined : { buffer: at, bytes: plan.buffers[at]?.bytes ?? 0 };

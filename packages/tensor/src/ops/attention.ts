@@ -29,10 +29,11 @@ export interface AttentionAttrs {
  * Inputs: q [B, Tq, Hq, D], k and v [B, Tk, Hkv, D] (f16 where a cache keeps them so), then segments i32 [B, Tk, 2],
  * Tq = Tk: for each position the first index and one past the last index of its document within the row; a query sees
  * its own document only (packed rows, padding); lengths i32 [B]: how many keys of the row precede the first query (the
- * fill of a cache), so that query i
- * Tk − Tq + i. A query at position p sees key j when j is in its document, j > p − window (window > 0) and j ≤ p
- * (causal) or j < p + window (not causal, window > 0). Outputs: o [B, Tq, Hq, D] and the log-sum-exp of each query's
- * scores [B, Hq, Tq], for the backward pass. No Tq×Tk matrix is ever stored (Dao et al. 2022).
+ * fill of a cache), so that query i sits at position lengths[b] + i. Keys at lengths[b] + Tq and beyond do not exist
+ * yet. Without lengths query i sits at Tk − Tq + i. A query at position p sees key j when j is in its document, j > p −
+ * window (window > 0) and j ≤ p (causal) or j < p + window (not causal, window > 0). Outputs: o [B, Tq, Hq, D] and the
+ * log-sum-exp of each query's scores [B, Hq, Tq], for the backward pass. No Tq×Tk matrix is ever stored (Dao et al.
+ * 2022).
  */
 export const attentionOp = defineOp<'attention', AttentionAttrs>({
   name: 'attention',

@@ -1,9 +1,10 @@
 import { defineKernel, operand } from '../kernel.js';
 import { literal, nonFinite, Shader } from '../shader.js';
 import type { Operand, Step } from '@lowrank/tensor/backend';
-import { keyParts } from '../choices.js';
+import { attentionBlocks, keyParts } from '../choices.js';
 import { decodeAttention, decodeWorkspace } from './attention/decode.js';
 import type { DecodeOperands } from './attention/decode.js';
+import { matrixForward } from './attention/matrixForward.js';
 import {
   agree,
   agreeDeclarations,
@@ -36,13 +37,16 @@ import type { AttentionKernelAttrs, Layout } from './attention/layout.js';
  * Tq×Tk exists. Writes the output and the log-sum-exp of each query.
  */
 export const attention = defineKernel<AttentionKernelAttrs>({
-  launches({ inputs, outputs, workspace, attrs }, context) {
+  launches(step, context) {
+    const { inputs, outputs, workspace, attrs } = step;
     const layout = layoutOf(inputs, attrs, context, 'forward');
     const parts = keyParts(layout, context);
     if (parts !== undefined) {
       const make = (): Shader => new Shader(context);
       return decodeAttention(make, decodeOperands({ inputs, outputs, workspace }, attrs), { layout, attrs, parts });
     }
+    const chosen = attentionBlocks(layout, 'forward', context, context.limits.maxComputeWorkgroupStorageSize);
+    if (chosen !== undefined) return [matrixForward(step, { layout, chosen, context })];
     const shader = attentionShader(layout, context);
     const loads = ['q', 'k', 'v']
       .map((name, at) => bindHeads(shader, name, operand(inputs, at, 'attention'), layout).code)

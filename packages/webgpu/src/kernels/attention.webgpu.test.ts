@@ -1,5 +1,5 @@
 import { it } from 'vitest';
-import { describeKernel, given, randomInput, referenceOf, rowTiers } from '../testing/kernelHarness.js';
+import { describeKernel, exactInHalf, given, randomInput, referenceOf, rowTiers } from '../testing/kernelHarness.js';
 import type { KernelCase, TestInput } from '../testing/kernelHarness.js';
 
 interface Case {
@@ -12,6 +12,8 @@ interface Case {
   readonly causal?: boolean;
   readonly window?: number;
   readonly softcap?: number;
+  /** Default 1/√size. */
+  readonly scale?: number;
   /** Lengths of the documents of every row. */
   readonly documents?: readonly number[];
   readonly lengths?: readonly number[];
@@ -29,6 +31,7 @@ function forward({
   causal = true,
   window = 0,
   softcap = 0,
+  scale = 1 / Math.sqrt(size),
   documents,
   lengths,
   cache = 'f32',
@@ -45,7 +48,7 @@ function forward({
     op: 'attention',
     attrs: {
       causal,
-      scale: 1 / Math.sqrt(size),
+      scale,
       window,
       softcap,
       segments: documents !== undefined,
@@ -92,6 +95,17 @@ const trained: Record<string, Case> = {
   },
   'fewer queries than keys': { queries: 5, keys: 21, size: 8 },
   'head of 256': { queries: 9, size: 256, batch: 1, heads: 1 },
+  'scores of which later ones are far higher': { queries: 70, size: 8, batch: 1, heads: 1, scale: 8 },
+  'grouped queries over several tiles of documents in a window': {
+    queries: 70,
+    heads: 4,
+    keyHeads: 2,
+    size: 12,
+    softcap: 0.6,
+    window: 20,
+    documents: [43, 27],
+    batch: 1,
+  },
 };
 
 /** Forward alone: caches have no gradient, and the gradient over four threads a head is shown by a head of 72. */
@@ -119,7 +133,11 @@ const c = 64;
 /** Wide heads that a software adapter runs as they are: in the unrolled form at 12, in the looped form at 48. */
 const wideInSoftware = new Set(['grouped queries, head of 48', 'head of 256']);
 
-describeKernel('attention', ({ check, tier }) => {
+describeKernel('attention', ({ check: checkAll, tier }) => {
+  // Subgroup matrices round weights, and what they multiply, to 11 bits.
+  const check: typeof checkAll = (test, bound) =>
+    tier === 'matrices' ? checkAll(exactInHalf(test), { ...bound, c: c + 2 ** 13 }) : checkAll(test, bound);
+
   // Between real GPUs and heads the form differs by width: over how many threads a head lies. A software adapter has
   // one thread a head, unrolled up to 32 and in a loop beyond, and compiles for seconds what is wide.
   const fitted = (name: string, options: Case): Case =>

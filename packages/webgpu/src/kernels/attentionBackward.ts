@@ -1,11 +1,15 @@
 import { sizeOf } from '@lowrank/tensor/op';
 import type { Spec } from '@lowrank/tensor/op';
+import { attentionBlocks } from '../choices.js';
+import type { AttentionPass } from '../choices.js';
 import { defineKernel } from '../kernel.js';
 import type { KernelContext, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 import { keyGradients } from './attention/keyGradients.js';
 import { layoutOf, lengthsOf, visibility } from './attention/layout.js';
 import type { AttentionKernelAttrs, Layout } from './attention/layout.js';
+import { matrixKeyGradients, matrixQueryGradient } from './attention/matrixGradients.js';
+import type { GradientScene } from './attention/matrixGradients.js';
 import { queryGradient } from './attention/queryGradient.js';
 import { operandOf } from './attention/tileWalk.js';
 import type { BackwardStep } from './attention/tileWalk.js';
@@ -20,10 +24,17 @@ export const attentionBackward = defineKernel<AttentionKernelAttrs>({
     const layout = layoutOf(specs, step.attrs, context, 'queries');
     const { workspace } = step;
     if (workspace === undefined) throw new TypeError('attentionBackward lacks its workspace');
+    const onMatrices = (pass: AttentionPass): GradientScene | undefined => {
+      const chosen = attentionBlocks(layout, pass, context, context.limits.maxComputeWorkgroupStorageSize);
+      return chosen && { layout, chosen, facts: workspace, context };
+    };
+    const [queries, keys] = [onMatrices('queries'), onMatrices('keys')];
     return [
       queryFacts(step, layout, workspace, context),
-      queryGradient(step, layout, workspace, context),
-      keyGradients(step, layoutOf(specs, step.attrs, context, 'keys'), workspace, context),
+      queries === undefined ? queryGradient(step, layout, workspace, context) : matrixQueryGradient(step, queries),
+      keys === undefined
+        ? keyGradients(step, layoutOf(specs, step.attrs, context, 'keys'), workspace, context)
+        : matrixKeyGradients(step, keys),
     ];
   },
   workspace: ([q]: readonly Spec[]) => sizeOf(q?.shape.slice(0, 3) ?? []) * 16,

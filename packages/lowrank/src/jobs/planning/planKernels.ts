@@ -12,6 +12,8 @@ import { planRun } from './planRun.js';
 export interface PlanKernelsOptions extends Omit<PlanOptions, 'device' | 'memory' | 'on' | 'steps' | 'precision'> {
   /** The GPU to write kernels for. Default: one of which nothing is known. */
   readonly profile?: DeviceProfile;
+  /** Bytes of workgroup memory that the GPU has. Default: what every GPU has, 16 KiB. */
+  readonly workgroupMemory?: number;
   /** Of a training step (the default), or of a text of `maxLength`: its prompt is read, and a token drawn. */
   readonly of?: 'step' | 'text';
 }
@@ -33,7 +35,8 @@ export interface PlannedKernel {
  */
 export async function planKernels(options: PlanKernelsOptions): Promise<PlannedKernel[]> {
   const { plans, profile } = await planStepOn(options);
-  return distinct(plans.flatMap((plan) => lowerPlan(plan, { profile })));
+  const limits = { maxComputeWorkgroupStorageSize: options.workgroupMemory ?? 2 ** 14 };
+  return distinct(plans.flatMap((plan) => lowerPlan(plan, { profile, limits })));
 }
 
 /** The plans of a training step, or of a text, on a GPU of this profile. */

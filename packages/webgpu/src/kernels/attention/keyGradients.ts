@@ -95,7 +95,7 @@ ${add}    }
 }
 
 /** WGSL of `mine`: the range of queries that may see `key`; each query's own bounds then decide. */
-function queriesThatMaySee(shader: Shader, step: BackwardStep, layout: Layout): string {
+export function queriesThatMaySee(shader: Shader, step: BackwardStep, layout: Layout): string {
   const { causal, window, segments } = step.attrs;
   const { Q, K } = lengthsOf(shader, layout);
   const offset = `(i32(${K}) - i32(${Q}))`;

@@ -196,7 +196,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
  * WGSL declarations for agreeing on one range [x, y) that covers every thread's, so that loops with barriers are
  * uniform.
  */
-export function agreeDeclarations(layout: Layout): string {
+export function agreeDeclarations(layout: Pick<Layout, 'shared'>): string {
   if (!layout.shared) return '';
   return `
 var<workgroup> lowest: atomic<u32>;
@@ -206,7 +206,7 @@ var<workgroup> agreed: vec2<u32>;
 }
 
 /** WGSL that turns a thread's `mine` (vec2) into `range`, the same for all threads of the workgroup. */
-export function agree(layout: Layout): string {
+export function agree(layout: Pick<Layout, 'shared'>): string {
   if (!layout.shared) return '  let range = mine;\n';
   return `  if (lane == 0u) { atomicStore(&lowest, 0xffffffffu); atomicStore(&highest, 0u); }
   workgroupBarrier();
