@@ -149,9 +149,9 @@ async function placeModel<Model extends TextModel>(
       },
     }),
   );
-  if (model instanceof TaskModel) beginAnew(placements, { model, weights, config });
+  const anew = model instanceof TaskModel ? beginAnew(placements, { model, weights, config }) : [];
   const all = [...placements.values()];
-  const extra = checkWeights({ weights, model, folder: files.name }, all);
+  const extra = checkWeights({ weights, model, folder: files.name, anew }, all);
   const dense = denseCodes(weights, all);
   if (dense !== undefined) options.onWarning?.(`${files.name}: ${dense}`);
   if (extra.length > 0)
@@ -161,11 +161,14 @@ async function placeModel<Model extends TextModel>(
   return { model, weights, placements: all };
 }
 
-/** Of a model with a head: leaves out what it does without, and begins anew what no fitting weights are stored for. */
+/**
+ * Of a model with a head: leaves out what it does without, and begins anew what no fitting weights are stored for, such
+ * as a head for other labels. @returns the names of these
+ */
 function beginAnew(
   placements: Map<string, Placement>,
   { model, weights, config }: Pick<PlacedModel<TaskModel>, 'model' | 'weights'> & { readonly config: ConfigReader },
-): void {
+): readonly string[] {
   const fresh: string[] = [];
   for (const [name, { request, storedShape, parts }] of placements) {
     const [part] = parts;
@@ -182,6 +185,7 @@ function beginAnew(
     }
   }
   model.fresh = model.modulesOf(fresh);
+  return fresh;
 }
 
 /** mlx-lm writes how it quantized under a key of its own, and for newer readers under transformers' too. */
@@ -256,12 +260,18 @@ export async function openModelWeights(files: ModelFiles, model?: TextModel): Pr
  * the config does not call for is an error: it would change what the model computes.
  */
 function checkWeights(
-  { weights, model, folder }: { weights: SafetensorsFile; model: TextModel; folder: string },
+  {
+    weights,
+    model,
+    folder,
+    anew,
+  }: { weights: SafetensorsFile; model: TextModel; folder: string; anew: readonly string[] },
   placements: readonly Placement[],
 ): string[] {
   const outputName = `${model.outputPath}.weight`;
   const unused = (name: string): boolean =>
     name === outputName ||
+    anew.includes(name) ||
     name.endsWith('.rotary_emb.inv_freq') ||
     model.unusedWeights.some((beginning) => name.startsWith(beginning));
   const extra: string[] = [];

@@ -150,6 +150,24 @@ test.each(['lora', 'full'] as const)('loadModel trains by %s where no folder is 
   tasked.dispose();
 });
 
+test('a head for another number of labels begins anew, as with ignore_mismatched_sizes', async () => {
+  const warnings: string[] = [];
+  const tasked = await loadModel(model, {
+    task: 'image-classification',
+    labels: ['big', 'small'],
+    device: 'cpu',
+    onWarning: (text) => void warnings.push(text),
+  });
+  expect(warnings.join()).toContain('has no weights for classifier');
+  const image = new Uint8Array(await readFile(`${images}/alpha.webp`));
+  const [said] = await tasked.predict([{ image }]);
+  expect(Object.keys((said ?? {})['probabilities'] as object)).toEqual(['big', 'small']);
+  const run = await fineTune(tasked, { data: [{ image, label: 'small' }], steps: 8, learningRate: 1e-2 });
+  expect(run.finalLoss).toBeLessThan(0.3);
+  expect((await tasked.predict([{ image }]))[0]?.['label']).toBe('small');
+  tasked.dispose();
+});
+
 test('what is wrong is named', async () => {
   using folder = scratch();
   const failed = async (...argv: string[]): Promise<string> => {
