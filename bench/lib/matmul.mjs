@@ -138,7 +138,8 @@ export async function runMatmul({ devices, rounds, sampleMs, secondsPerCase, cas
     const contenders = [
       ...opened.map(({ device, backend }) => ({
         name: device.id,
-        threads: device.threads,
+        // Threads of a software adapter are this process’s: its processor time counts them too.
+        byCpuTime: device.threads === 1 || device.software,
         prepare: (product) => prepareOurs(backend, product),
       })),
       ...(peer === undefined ? [] : [{ name: peer.label, peer: true, prepare: peer.prepare }]),
@@ -160,9 +161,9 @@ async function measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase
   const flops = 2 * shape.m * shape.n * shape.k * product.a.length;
   const prepared = [];
   try {
-    for (const { name, prepare, peer, threads } of contenders) {
+    for (const { name, prepare, peer, byCpuTime } of contenders) {
       const one = await prepare(product);
-      prepared.push({ name, peer, threads, ...one });
+      prepared.push({ name, peer, byCpuTime, ...one });
       check(name, product, await one.read());
     }
     const runners = [];
@@ -191,7 +192,7 @@ async function measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase
     const wall = (name) => samples[name].map((sample) => sample.wall);
     const cpu = (name) => samples[name].map((sample) => sample.cpu);
     const peerName = prepared.find(({ peer }) => peer)?.name;
-    return prepared.map(({ name, peer, threads }) => ({
+    return prepared.map(({ name, peer, byCpuTime }) => ({
       case: shape.name,
       form: shape.form,
       size: [shape.m, shape.k, shape.n],
@@ -207,7 +208,7 @@ async function measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase
           : {
               peer: peerName,
               ...ratioOf(wall(name), wall(peerName)),
-              byCpuTime: threads === 1 ? ratioOf(cpu(name), cpu(peerName)).ratio : undefined,
+              byCpuTime: byCpuTime ? ratioOf(cpu(name), cpu(peerName)).ratio : undefined,
             },
     }));
   } finally {
