@@ -13,6 +13,7 @@ import { profileFineTune } from 'lowrank/node';
 import { importSource } from '../scripts/lib/importSource.mjs';
 import { root } from '../scripts/lib/paths.mjs';
 import { findPython } from './lib/pytorch.mjs';
+import { startedWithDriver } from './lib/startedWithDriver.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +25,7 @@ const { values } = parseArgs({
 });
 
 const shapes = values.small
-  ? [{ name: 'SmolLM2-135M', layers: 2, batchSize: 1, maxLength: 64 }]
+  ? [{ name: 'SmolLM2-135M', layers: 2, vocabulary: 4096, batchSize: 1, maxLength: 64 }]
   : [
       { name: 'SmolLM2-135M', batchSize: 8, maxLength: 512 },
       { name: 'Qwen2.5-0.5B', batchSize: 4, maxLength: 512 },
@@ -50,9 +51,13 @@ async function tiersOf(adapter) {
 }
 
 /** A config.json of the shape, for both sides. */
-async function configFile({ name, layers }, folder) {
+async function configFile({ name, layers, vocabulary }, folder) {
   const { commonConfigs } = await importSource('packages/lowrank/src/jobs/planning/commonConfigs.ts');
-  const config = { ...commonConfigs[name], ...(layers && { num_hidden_layers: layers }) };
+  const config = {
+    ...commonConfigs[name],
+    ...(layers && { num_hidden_layers: layers }),
+    ...(vocabulary && { vocab_size: vocabulary }),
+  };
   const file = join(folder, `${name}.config.json`);
   writeFileSync(file, JSON.stringify(config));
   return file;
@@ -81,6 +86,7 @@ function pytorch(python, { batchSize, maxLength }, config) {
   return { reason: stderr.trim().split('\n').at(-1) ?? `exit code ${status}` };
 }
 
+if (await startedWithDriver()) process.exit();
 const adapter = await findAdapter();
 if (values.tiers) {
   console.log(adapter === undefined ? '' : (await tiersOf(adapter)).join(' '));
@@ -97,25 +103,37 @@ for (const shape of shapes) {
   const config = await configFile(shape, values.out);
   const torch = found.python === undefined ? found : pytorch(found.python, shape, config);
   const size = { shape: shape.name, batch: `${shape.batchSize}×${shape.maxLength}` };
-  rows.push({ ...size, method: 'lora', precision: 'bf16', who: 'PyTorch + PEFT', ...torch });
+  keep({ ...size, method: 'lora', precision: 'bf16', who: 'PyTorch + PEFT', ...torch });
   for (const method of ['lora', 'qlora'])
     for (const precision of ['f32', 'mixed'])
-      rows.push({ ...size, method, precision, who: 'Lowrank', ...(await ours(shape, { config, method, precision })) });
+      keep({ ...size, method, precision, who: 'Lowrank', ...(await ours(shape, { config, method, precision })) });
 }
-const cells = ({ shape, batch, method, precision, who, ms, reason, device }) => [
-  shape,
-  batch,
-  method,
-  precision,
-  who + (device === undefined ? '' : `, ${device}`),
-  ms === undefined ? `not run: ${reason?.split('\n')[0]}` : `${ms.toFixed(1)} ms`,
-];
-const head = ['shape', 'batch', 'method', 'precision', 'who', 'a step'];
-const lines = [head, head.map(() => '---'), ...rows.map(cells)].map((row) => `| ${row.join(' | ')} |`);
-const table = `${adapterName(adapter)}\n\n${lines.join('\n')}\n`;
-writeFileSync(join(values.out, 'table.md'), table);
-writeFileSync(join(values.out, 'table.json'), `${JSON.stringify({ adapter, rows }, null, 1)}\n`);
-console.log(table);
+console.log(tableOf(rows));
 process.exit(
   rows.some(({ who, ms, precision }) => who === 'Lowrank' && precision === 'f32' && ms === undefined) ? 1 : 0,
 );
+
+/** Writes what there is so far: a run that is cut short keeps it. */
+function keep(row) {
+  rows.push(row);
+  console.error(cellsOf(row).join(', '));
+  writeFileSync(join(values.out, 'table.md'), tableOf(rows));
+  writeFileSync(join(values.out, 'table.json'), `${JSON.stringify({ adapter, rows }, null, 1)}\n`);
+}
+
+function cellsOf({ shape, batch, method, precision, who, ms, reason, device }) {
+  return [
+    shape,
+    batch,
+    method,
+    precision,
+    who + (device === undefined ? '' : `, ${device}`),
+    ms === undefined ? `not run: ${reason?.split('\n')[0]}` : `${ms.toFixed(1)} ms`,
+  ];
+}
+
+function tableOf(some) {
+  const head = ['shape', 'batch', 'method', 'precision', 'who', 'a step'];
+  const lines = [head, head.map(() => '---'), ...some.map(cellsOf)].map((row) => `| ${row.join(' | ')} |`);
+  return `${adapterName(adapter)}\n\n${lines.join('\n')}\n`;
+}

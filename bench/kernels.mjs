@@ -1,8 +1,8 @@
 /**
- * `node bench/kernels.mjs [--config SmolLM2-135M] [--method lora|qlora] [--batch-size 8] [--max-length 512]
- * [--tier portable|subgroups] [--out kernels.json] [--groups]` Writes every kernel of a training step as
- * `[{label, code, launches, bytes}]`, without a GPU: for compilers of GPUs that are not at hand. `--groups` prints
- * dispatches and bytes by groups of launches. Build first.
+ * `node bench/kernels.mjs [--config SmolLM2-135M] [--method lora|qlora|full] [--batch-size 8] [--max-length 512]
+ * [--tier portable|subgroups] [--out kernels.json] [--groups] [--of step|text|token]` Writes every kernel of a training
+ * step (or of writing a text, or a token of it) as `[{label, code, launches, bytes}]`, without a GPU: for compilers of
+ * GPUs that are not at hand. `--groups` prints dispatches and bytes by groups of launches. Build first.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     tier: { type: 'string', default: 'subgroups' },
     out: { type: 'string', default: 'kernels.json' },
     groups: { type: 'boolean', default: false },
+    of: { type: 'string', default: 'step' },
   },
 });
 const gpu = { vendor: 'any', architecture: '', device: '', description: '', software: false, features: ['subgroups'] };
@@ -27,6 +28,7 @@ const options = {
   batchSize: Number(values['batch-size']),
   maxLength: Number(values['max-length']),
   targetModules: 'all-linear',
+  of: values.of,
   profile: profileOf({ ...gpu, subgroupMinSize: 32, subgroupMaxSize: 32 }, { tier: values.tier }),
 };
 if (values.groups) printGroups(await planTraffic(options));

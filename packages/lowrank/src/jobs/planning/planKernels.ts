@@ -14,8 +14,8 @@ export interface PlanKernelsOptions extends Omit<PlanOptions, 'device' | 'memory
   readonly profile?: DeviceProfile;
   /** Bytes of workgroup memory that the GPU has. Default: what every GPU has, 16 KiB. */
   readonly workgroupMemory?: number;
-  /** Of a training step (the default), or of a text of `maxLength`: its prompt is read, and a token drawn. */
-  readonly of?: 'step' | 'text';
+  /** Of a training step (the default), of a text of `maxLength` (its prompt is read, a token drawn), or of a token. */
+  readonly of?: 'step' | 'text' | 'token';
 }
 
 /** A kernel of a plan: its WGSL (entry point `main`), and how often a step launches it. */
@@ -49,7 +49,9 @@ export async function planStepOn({
   const spec = portableSpec(commonLimits, { profile });
   const device = { name: 'a GPU', spec, memoryBytes: undefined };
   const run = plannedRun(options, model);
-  const plans = of === 'step' ? (await planRun(run, device)).plans : Object.values(await planDecoding(run, device));
+  if (of === 'step') return { plans: (await planRun(run, device)).plans, profile };
+  const { prefill, decode } = await planDecoding(run, device);
+  const plans = of === 'token' ? [decode] : [prefill, decode];
   return { plans, profile };
 }
 

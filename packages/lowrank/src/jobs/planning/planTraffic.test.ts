@@ -23,6 +23,11 @@ test('dispatches and bytes of a step by groups: all there are, and few on a GPU'
   expect(total('bytes')).toBeLessThan(36.5e9);
   expect(costs.find(({ group }) => group === 'scales')?.dispatches ?? 0).toBeLessThan(10);
   expect(costs.map(({ bytes }) => bytes)).toEqual(costs.map(({ bytes }) => bytes).toSorted((a, b) => b - a));
+  // A token of the model alone, and with an adapter beside every layer, which is 5 thin products more in each.
+  const token = await planTraffic({ ...step, method: 'full', of: 'token' });
+  expect(total('dispatches', token)).toBeLessThanOrEqual(250);
+  const adapted = await planTraffic({ ...step, of: 'token' });
+  expect(total('dispatches', adapted)).toBeLessThanOrEqual(400);
   // A processor launches every product alone: starting one costs it little.
   const alone = await planTraffic({ ...step, profile: profileOf(software, {}) });
   expect(total('dispatches', alone)).toBeGreaterThan(1600);
