@@ -67,8 +67,9 @@ function vitestArguments({ files, only, steps }, report) {
 
 /** @param {TierRun} asked @returns {Promise<import('./lib/tierTable.mjs').Row[] | string>} or what is missing for it */
 async function runTiers(asked) {
-  const { driver, tiers, only, steps } = asked;
+  const { driver, tiers, files, only, steps } = asked;
   if (tiers.length === 0) return `${driver.title} has no tier of ${values.tiers}`;
+  if (files === undefined && shared === undefined) return `${driver.title}: ../shared is not here`;
   const launch = await driver.launch();
   if (typeof launch === 'string') return `${driver.title}: ${launch}`;
   const started = Date.now();
