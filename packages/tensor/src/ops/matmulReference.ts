@@ -61,7 +61,7 @@ function madeLeft(left: LeftForm, a: Float64Array | undefined, beside: Float64Ar
 }
 
 /** How many results a matmul has. */
-export function resultsOf({ epilogue }: MatmulAttrs): number {
+function resultsOf({ epilogue }: MatmulAttrs): number {
   if (epilogue === undefined) return 1;
   if (epilogue.form === 'swiglu') return epilogue.keeps ? 3 : 1;
   return epilogue.forward === true ? 3 : 2;

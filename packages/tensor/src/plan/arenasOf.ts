@@ -10,7 +10,7 @@ export interface Block {
 }
 
 /** A buffer, with blocks by their offsets in it. */
-export interface BlockArena<B extends Block> {
+interface BlockArena<B extends Block> {
   readonly bytes: number;
   readonly places: ReadonlyMap<B, number>;
 }

@@ -1,7 +1,7 @@
 import type { Value } from './program.js';
 
 /** A stretch of a buffer, in bytes. */
-export interface Stretch {
+interface Stretch {
   readonly offset: number;
   readonly end: number;
 }

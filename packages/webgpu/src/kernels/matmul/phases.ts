@@ -6,7 +6,7 @@ import type { Matrix } from './operands.js';
 import type { Factors, Product } from './product.js';
 
 /** How the left operand is made of itself and another matrix, or of a row that all its rows share. */
-export type MadeLeft = LeftForm & { readonly beside: Matrix };
+type MadeLeft = LeftForm & { readonly beside: Matrix };
 
 /** One contraction of a product: each of its products, and each one's low-rank part, into the same accumulators. */
 export interface Phase {
@@ -27,7 +27,7 @@ export interface Phase {
 }
 
 /** How the phases of a product are bound. */
-export interface PhaseOptions {
+interface PhaseOptions {
   readonly table: TablePlace;
   /** K is split: each part of the launch has a range of it, and the first the low-rank part. */
   readonly split: boolean;
