@@ -1,6 +1,6 @@
 import type { Limits } from './constants.js';
 import type { Binding, KernelDispatch } from './kernel.js';
-import { grid } from './shader.js';
+import { directives, grid } from './shader.js';
 import { mergeBindings } from './mergeBindings.js';
 import { shareDeclarations, splitShader } from './shaderText.js';
 import type { ShaderText } from './shaderText.js';
@@ -72,7 +72,7 @@ function writeHead(
   { values }: Sizes,
 ): { code: string; uniforms: Binding[] } {
   const features = new Set(dispatches.flatMap(({ source }) => source?.features ?? []));
-  let code = [...features].map((feature) => `enable ${feature};\n`).join('');
+  let code = directives(features);
   const uniforms: Binding[] = [];
   for (const [at, { declaration }] of storage.entries()) code += `@group(0) @binding(${at}) ${declaration}\n`;
   const uniform = (name: string, binding: Binding): void => {

@@ -70,10 +70,7 @@ export class Shader {
   launch(options: { label: string; body: string; workgroups: readonly [number, number, number] }): KernelDispatch {
     const written = new Set(this.#bound.filter((bound) => bound.written).map((bound) => bound.slice.buffer));
     const bindings: Binding[] = [];
-    let declarations = [...this.#features].map((feature) => `enable ${feature};\n`).join('');
-    // WGSL's analysis cannot see that a lane's subgroup is the same for its whole subgroup.
-    if (this.#features.has('chromium_experimental_subgroup_matrix'))
-      declarations += 'diagnostic(off, chromium.subgroup_matrix_uniformity);\n';
+    let declarations = directives(this.#features);
     for (const bound of this.#bound) {
       // Another slice of a buffer that is written must be bound writable too: one buffer, one usage per dispatch.
       const access = written.has(bound.slice.buffer) ? 'read_write' : 'read';
@@ -119,6 +116,14 @@ export class Shader {
     this.#bound.push({ name, type, slice: { buffer, offset, bytes }, written });
     return name;
   }
+}
+
+/** WGSL that a shader with these features begins with. */
+export function directives(features: ReadonlySet<string>): string {
+  const enables = [...features].map((feature) => `enable ${feature};\n`).join('');
+  // WGSL's analysis cannot see that a lane's subgroup is the same for its whole subgroup.
+  const matrices = features.has('chromium_experimental_subgroup_matrix');
+  return matrices ? `${enables}diagnostic(off, chromium.subgroup_matrix_uniformity);\n` : enables;
 }
 
 function scalarType(dtype: DType): 'f32' | 'i32' | 'u32' {
