@@ -6,7 +6,8 @@
  *     node bench/lecture.mjs --data ../shared/data --parts sentiment --seeds 3
  *     node bench/lecture.mjs --table
  *
- * A seed is done for every method before the next one. `--smollm2 FOLDER` is where models/smollm2-135m/make wrote to.
+ * A seed is done for every method before the next one. `--smollm2 FOLDER` is where models/smollm2-135m/make wrote to,
+ * `--digits FOLDER` where digits.mjs did.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -19,6 +20,7 @@ const { values: options } = parseArgs({
   options: {
     data: { type: 'string', default: '../shared/data' },
     smollm2: { type: 'string' },
+    digits: { type: 'string', default: join(import.meta.dirname, '..', '.cache', 'digits') },
     parts: { type: 'string', default: Object.keys(parts).join() },
     methods: { type: 'string' },
     seeds: { type: 'string', default: '3' },
@@ -102,7 +104,7 @@ async function once(run, context) {
 /** Trains and scores, and leaves nothing on the disk. */
 async function trained({ purpose, name, contender, rate, seed }, { trainer, trainingRules }) {
   const part = parts[name];
-  const place = (path) => resolve(options.data, path);
+  const place = (path) => resolve(part.root === undefined ? options.data : options[part.root], path);
   const isTuning = purpose === 'tune';
   const parted = (which) => (part.valid === undefined ? [{ rows: part.tuneRows, seed: 1, part: which }] : []);
   const model = name === 'restaurants' && options.smollm2 !== undefined ? resolve(options.smollm2) : place(part.model);
@@ -152,8 +154,9 @@ async function trained({ purpose, name, contender, rate, seed }, { trainer, trai
 async function parametersOf(folder) {
   const { findFamily, openFolder, outlineModel, outlineTaskModel, readJson } = await import('@lowrank/models');
   const config = await readJson(await openFolder(folder), 'config.json');
-  const outline = findFamily(config.model_type)?.isEncoder
-    ? outlineTaskModel(config, { kind: 'sequence', labels: 2 })
+  const family = findFamily(config.model_type);
+  const outline = family?.isEncoder
+    ? outlineTaskModel(config, { kind: family.readsImages ? 'image' : 'sequence', labels: 2 })
     : outlineModel(config);
   const distinct = new Set([...outline.namedParameters()].map(([, parameter]) => parameter));
   return [...distinct].reduce((total, { tensor }) => total + tensor.size, 0);

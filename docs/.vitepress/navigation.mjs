@@ -15,6 +15,7 @@ export const navigation = [
     items: [
       page('Playground', '/playground/', 'fine-tune a small model in the browser tab, without installing anything'),
       page('In your own words', '/playground/words', 'a small model that learns what you type and finishes it'),
+      page('Draw a digit', '/playground/digits', 'a small vision transformer that learns what you draw'),
       page(
         'Getting started',
         '/gettingStarted',
@@ -44,6 +45,7 @@ export const navigation = [
       page('QLoRA on a laptop', '/guides/qloraLaptop', 'what fits, and what to turn when it does not'),
       page('A base in GGUF', '/guides/ggufBase', 'train over the file that llama.cpp runs'),
       page('Sort texts', '/guides/sortTexts', 'a label for each text: rows, training, measuring, using'),
+      page('Sort images', '/guides/sortImages', 'a ViT from nothing to new classes: LoRA beside full fine-tuning'),
       page('Tag words', '/guides/tagWords', 'names, places and prices in texts'),
       page('Answer questions', '/guides/answerQuestions', 'where in a text the answer is'),
       page('Search by meaning', '/guides/searchNotes', 'embeddings of notes, in a page, and how to teach them'),

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Pages that work without a network. */
-const pages = ['playground/index', 'playground/words'];
+const pages = ['playground/index', 'playground/words', 'playground/digits'];
 
 /**
  * Writes `precache.json`: what the service worker copies so that the playground works without a network. Scripts of

@@ -76,7 +76,7 @@ export async function open(context: BrowserContext, address: string): Promise<Om
   await page.goto(address);
   // The service worker gives the headers, with which the page loads a second time.
   await page.waitForFunction(() => crossOriginIsolated);
-  await page.waitForSelector('.table textarea, .paper textarea');
+  await page.waitForSelector('.table textarea, .paper textarea, .digits canvas');
   return { page, problems };
 }
 

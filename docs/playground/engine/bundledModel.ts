@@ -20,9 +20,14 @@ const addresses = {
 
 /** The files of the model that is part of the site. */
 export function bundledFiles(signal: AbortSignal): Promise<File[]> {
+  return filesAt(addresses, signal);
+}
+
+/** Files of the site under names of their own. @throws Error for one that the site does not give */
+export function filesAt(addresses: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<File[]> {
   return Promise.all(
     Object.entries(addresses).map(async ([name, address]) => {
-      const response = await fetch(address, { signal });
+      const response = await fetch(address, signal && { signal });
       if (!response.ok) throw new Error(`${name} could not be loaded: ${response.status} ${response.statusText}`);
       return new File([await response.blob()], name);
     }),
