@@ -25,7 +25,7 @@ export interface Lesson {
   readonly files: AdapterFiles;
 }
 
-/** Rates that suit the ways on this model: bench/digits.mjs found them. */
+/** One rate for each way, which was not searched for. */
 const rates = { lora: 1e-2, full: 1e-3 };
 
 /** A small vision transformer in a worker: it says what pictures show, and learns new ones. */
