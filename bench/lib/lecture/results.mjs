@@ -55,7 +55,8 @@ export function bestRate(lines, { part, label }) {
 }
 
 /**
- * The table of a part in Markdown: means and deviations over the seeds that are done.
+ * The table of a part in Markdown: means and deviations over the seeds that are done, beside PyTorch's where there is
+ * a run of it.
  *
  * @param {string} name
  * @param {import('./parts.mjs').Part} part
@@ -64,6 +65,7 @@ export function bestRate(lines, { part, label }) {
 export function tableOf(name, part, lines) {
   const columns = Object.keys(part.tests).flatMap((test) => part.metrics.map((metric) => ({ test, metric })));
   const head = ['method', 'rate', 'trained', 'share', ...columns.map(({ test, metric }) => `${metric}, ${test}`)];
+  const beside = part.pytorch === undefined ? [] : ['PyTorch'];
   const rows = part.contenders.flatMap(({ label }) => {
     const own = lines.filter((line) => line.purpose === 'score' && line.part === name && line.label === label);
     const done = own.filter(({ error }) => error === undefined);
@@ -76,6 +78,7 @@ export function tableOf(name, part, lines) {
         first.trained.toLocaleString('en-US'),
         `${(100 * first.share).toPrecision(3)}%`,
         ...columns.map(({ test, metric }) => spread(done.map(({ scores }) => scores[test]?.[metric]))),
+        ...beside.map(() => (part.pytorch?.[label] ?? []).map((score) => score.toFixed(1)).join(', ')),
         String(done.length),
         `${Math.round(mean(done.map(({ trainSeconds }) => trainSeconds)))} s`,
         `${Math.round(Math.max(...done.map(({ peakBytes }) => peakBytes)) / 1e6)} MB`,
@@ -84,7 +87,7 @@ export function tableOf(name, part, lines) {
     ];
   });
   if (rows.length === 0) return undefined;
-  const titles = [...head, 'seeds', 'training', 'peak memory', 'file'];
+  const titles = [...head, ...beside, 'seeds', 'training', 'peak memory', 'file'];
   const line = (/** @type {readonly string[]} */ cells) => `| ${cells.join(' | ')} |`;
   return [part.title, '', line(titles), line(titles.map(() => '---')), ...rows.map(line)].join('\n');
 }
