@@ -2,7 +2,7 @@ import { createWebgpuBackend } from '@lowrank/webgpu';
 import { test } from 'vitest';
 import { expectMinilmTrajectory } from './minilmCases.js';
 
-test('MiniLM on sentiment, as PEFT trains it, on WebGPU, with a clip that acts and with one that does not', async () => {
+test('MiniLM on sentiment, as PEFT trains it, on WebGPU, whether the clip acts or not', async () => {
   const backend = await createWebgpuBackend({ allowSoftware: true });
   try {
     // SwiftShader takes half a minute for a step.
