@@ -7,13 +7,14 @@ import type { ShaderText } from './shaderText.js';
 
 /**
  * One dispatch that does what several do, side by side: its first workgroups are the first one's, and so on. Undefined
- * where that cannot be: other workgroup sizes, or more bindings or workgroup memory than the limits allow.
+ * where that cannot be: other sizes of workgroups or subgroups, or more bindings or workgroup memory than the limits
+ * allow.
  */
 export function mergeDispatches(dispatches: readonly KernelDispatch[], limits: Limits): KernelDispatch | undefined {
   const texts = dispatches.flatMap(({ source }) => (source === undefined ? [] : (splitShader(source.body) ?? [])));
   const [first] = texts;
   if (first === undefined || texts.length !== dispatches.length) return undefined;
-  if (texts.some(({ workgroupSize }) => workgroupSize !== first.workgroupSize)) return undefined;
+  if (texts.some(({ attributes }) => attributes !== first.attributes)) return undefined;
   const sizes = new Sizes();
   const merged = mergeBindings(dispatches, limits);
   if (merged === undefined) return undefined;
@@ -116,7 +117,7 @@ function writeMain(
     ({ builtins: list, body }, at) =>
       `fn member${at}(${list.map(({ name, type }) => `${name}: ${type}`).join(', ')}) {${body}}`,
   );
-  const main = `@compute @workgroup_size(${members[0]?.workgroupSize ?? '1'})
+  const main = `@compute ${members[0]?.attributes ?? '@workgroup_size(1)'}
 fn main(${parameters.join(', ')}) {
   let flat = workgroup_id.x + workgroup_id.y * ${sizes.one(workgroups[0])};
   ${calls.join('\n  else ')}

@@ -1,6 +1,7 @@
 /** A shader's text, taken apart: what stands at module scope, and main. */
 export interface ShaderText {
-  readonly workgroupSize: string;
+  /** main's, but for @compute: `@workgroup_size(64)`, with `@subgroup_size(32)` where a kernel asks for it. */
+  readonly attributes: string;
   /** main's parameters. */
   readonly builtins: readonly { readonly builtin: string; readonly name: string; readonly type: string }[];
   readonly declarations: readonly string[];
@@ -8,18 +9,18 @@ export interface ShaderText {
   readonly body: string;
 }
 
-const entry = /@compute @workgroup_size\(([^)]*)\)\s+fn main\(([\s\S]*?)\) \{/;
+const entry = /@compute ((?:@\w+\([^)]*\)\s+)+)fn main\(([\s\S]*?)\) \{/;
 const parameter = /@builtin\((\w+)\) (\w+): ([\w<>]+)/g;
 
 /** Takes a shader apart, bindings and directives not included; undefined if it is not of the usual form. */
 export function splitShader(code: string): ShaderText | undefined {
   const found = entry.exec(code);
   if (found === null) return undefined;
-  const [head, workgroupSize = '', parameters = ''] = found;
+  const [head, attributes = '', parameters = ''] = found;
   const start = found.index + head.length;
   const end = closing(code, start - 1);
   return {
-    workgroupSize,
+    attributes: attributes.trim(),
     builtins: [...parameters.matchAll(parameter)].map(([, builtin = '', name = '', type = '']) => ({
       builtin,
       name,
