@@ -119,12 +119,15 @@ function byFamily(figures) {
 /** Chips on which a product with NF4 may take so many times the cycles of one with bf16 in the same tile. */
 const codesMayTake = { ampere: 1.05, navi31: 1.05, m1: 1.05 };
 
-/** Products with codes that take longer than they may. */
-function slowCodes(chip, families) {
-  return Object.entries(families).flatMap(([name, { cycles }]) => {
-    const dense = families[name.replace(' block4 ', ' bf16 ')];
+/** Products with codes that take longer than they may: the plainest of a family, since others are several in one. */
+function slowCodes(chip, figures) {
+  const least = new Map();
+  for (const { label, failure, cycles } of figures)
+    if (failure === undefined) least.set(familyOf(label), Math.min(cycles, least.get(familyOf(label)) ?? Infinity));
+  return [...least].flatMap(([name, cycles]) => {
+    const dense = least.get(name.replace(' block4 ', ' bf16 '));
     if (!/ block4 (\w+ )?(tile|matrix) /.test(name) || dense === undefined) return [];
-    const ratio = cycles / dense.cycles;
+    const ratio = cycles / dense;
     return ratio > (codesMayTake[chip] ?? Infinity) ? [`${chip}: ${name} takes ${ratio.toFixed(2)} × bf16's`] : [];
   });
 }
@@ -136,7 +139,7 @@ function complaintsOf(chip, figures, families, before) {
   return [
     ...failures.map(({ label, failure }) => `${chip}: ${label} does not compile: ${failure}`),
     ...spilling.map(({ label, spills }) => `${chip}: ${label} spills ${spills} registers to memory`),
-    ...slowCodes(chip, families),
+    ...slowCodes(chip, figures),
     ...fallen.map(([name, { warps }]) => `${chip}: ${name} fits ${warps}, ${before[name].warps} before`),
   ];
 }

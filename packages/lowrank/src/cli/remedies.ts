@@ -47,7 +47,6 @@ export const remedies: Readonly<Record<string, string>> = {
   'methods.subspaceModel': 'Load the model that the subspace was trained over; its name is in the message.',
   'methods.virtualTokens': 'Take fewer virtual tokens: they and the text share the model’s positions.',
   'models.disposed': 'Make another generator: createGenerator(model, …).',
-  'models.kvCache': 'Keep the cache in f32.',
   'models.generate': 'Give the setting a value within the bounds that the message names.',
   'models.pixels':
     'Give images with as many channels as the config’s num_channels, of the size that the model has positions for.',
