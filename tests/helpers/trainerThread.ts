@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { build } from 'vite';
@@ -15,7 +14,10 @@ export interface BuiltThread extends Disposable {
 }
 
 export async function buildThread(): Promise<BuiltThread> {
-  const outDir = mkdtempSync(join(tmpdir(), 'trainer-thread-'));
+  // Where the decoders of images that @lowrank/data depends on find their WebAssembly.
+  const cache = join(root, 'packages/data/node_modules/.cache');
+  mkdirSync(cache, { recursive: true });
+  const outDir = mkdtempSync(join(cache, 'trainer-thread-'));
   await build({
     configFile: false,
     logLevel: 'error',
