@@ -119,17 +119,22 @@ function byFamily(figures) {
 /** Chips on which a product with NF4 may take so many times the cycles of one with bf16 in the same tile. */
 const codesMayTake = { ampere: 1.05, navi31: 1.05, m1: 1.05 };
 
-/** Products with codes that take longer than they may: the plainest of a family, since others are several in one. */
+/** Products with codes that take longer than they may: each beside the one over bf16 of the same shape and launches. */
 function slowCodes(chip, figures) {
+  const most = codesMayTake[chip];
+  if (most === undefined) return [];
   const least = new Map();
-  for (const { label, failure, cycles } of figures)
-    if (failure === undefined) least.set(familyOf(label), Math.min(cycles, least.get(familyOf(label)) ?? Infinity));
-  return [...least].flatMap(([name, cycles]) => {
-    const dense = least.get(name.replace(' block4 ', ' bf16 '));
-    if (!/ block4 (\w+ )?(tile|matrix) /.test(name) || dense === undefined) return [];
-    const ratio = cycles / dense;
-    return ratio > (codesMayTake[chip] ?? Infinity) ? [`${chip}: ${name} takes ${ratio.toFixed(2)} × bf16's`] : [];
+  for (const { label, cycles } of figures) least.set(label, Math.min(cycles, least.get(label) ?? Infinity));
+  const pairs = [...least].flatMap(([label, cycles]) => {
+    const dense = least.get(label.replaceAll(' block4 ', ' bf16 '));
+    return !/ block4 (\w+ )?(tile|matrix) /.test(label) || dense === undefined
+      ? []
+      : [{ label, ratio: cycles / dense }];
   });
+  if (pairs.length === 0) return [`${chip}: no product with codes has one with bf16 beside it`];
+  return pairs.flatMap(({ label, ratio }) =>
+    ratio > most ? [`${chip}: ${label} takes ${ratio.toFixed(2)} × bf16's`] : [],
+  );
 }
 
 function complaintsOf(chip, figures, families, before) {
