@@ -119,7 +119,10 @@ function byFamily(figures) {
 /** Chips on which a product with NF4 may take so many times the cycles of one with bf16 in the same tile. */
 const codesMayTake = { ampere: 1.05, navi31: 1.05, m1: 1.05 };
 
-/** Products with codes that take longer than they may: each beside the one over bf16 of the same shape and launches. */
+/**
+ * Products with codes that take longer than they may, beside those over bf16 of the same shape and launches: those of a
+ * training step, since products of written texts may make their left operand themselves, which labels do not say.
+ */
 function slowCodes(chip, figures) {
   const most = codesMayTake[chip];
   if (most === undefined) return [];
@@ -127,9 +130,8 @@ function slowCodes(chip, figures) {
   for (const { label, cycles } of figures) least.set(label, Math.min(cycles, least.get(label) ?? Infinity));
   const pairs = [...least].flatMap(([label, cycles]) => {
     const dense = least.get(label.replaceAll(' block4 ', ' bf16 '));
-    return !/ block4 (\w+ )?(tile|matrix) /.test(label) || dense === undefined
-      ? []
-      : [{ label, ratio: cycles / dense }];
+    const isOfStep = / 4096x.* block4 (\w+ )?(tile|matrix) /.test(label);
+    return isOfStep && dense !== undefined ? [{ label, ratio: cycles / dense }] : [];
   });
   if (pairs.length === 0) return [`${chip}: no product with codes has one with bf16 beside it`];
   return pairs.flatMap(({ label, ratio }) =>
