@@ -6,14 +6,17 @@
  *     node bench/lecture.mjs --data ../shared/data --parts sentiment --seeds 3
  *     node bench/lecture.mjs --table
  *
- * A seed is done for every method before the next one. `--smollm2 FOLDER` is where models/smollm2-135m/make wrote to,
+ * A seed is done for every method before the next one. With the first seed a method that has several rates is trained
+ * with each, in full, since a shorter trial chooses rates that are too high for a whole run; the one with the least
+ * loss on held-out rows is scored and goes on. Time is the process's own on all its threads, so other work on the
+ * machine, and other parts at the same time, do it little harm. `--smollm2 FOLDER` is where models/smollm2-135m/make wrote to,
  * `--digits FOLDER` where digits.mjs did.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parts } from './lib/lecture/parts.mjs';
-import { appendLine, bestRate, ninetyPercent, readLines, tableOf } from './lib/lecture/results.mjs';
+import { appendLine, bestRate, leastLoss, ninetyPercent, readLines, tableOf } from './lib/lecture/results.mjs';
 import { machine } from './lib/environment.mjs';
 
 const { values: options } = parseArgs({
@@ -56,12 +59,9 @@ async function runAll() {
   const trainer = studyTrainer(() => createCpuBackend({ threads }));
   for (let seed = 0; seed < seeds; seed++)
     for (const name of chosen)
-      for (const contender of contendersOf(name)) {
-        const rate =
-          seed === 0 ? await rateOf({ name, contender }, { trainer, trainingRules }) : chosenRate(name, contender);
-        if (rate === undefined) continue;
-        await once({ purpose: 'score', name, contender, rate, seed }, { trainer, trainingRules });
-      }
+      for (const contender of contendersOf(name))
+        for (const rate of ratesOf(name, contender, seed))
+          await once({ name, contender, rate, seed }, { trainer, trainingRules });
 }
 
 /** @param {string} name */
@@ -70,66 +70,57 @@ function contendersOf(name) {
   return parts[name].contenders.filter(({ method }) => wanted === undefined || wanted.includes(method));
 }
 
-/** The one rate there is, or the one that was found best. */
-function chosenRate(name, { label, rates }) {
-  return rates.length === 1 ? rates[0] : bestRate(readLines(options.results), { part: name, label });
-}
-
-async function rateOf({ name, contender }, context) {
-  if (contender.rates.length > 1)
-    for (const rate of contender.rates) await once({ purpose: 'tune', name, contender, rate, seed: 0 }, context);
-  return chosenRate(name, contender);
+/** All with the first seed; then the best alone. @returns {readonly number[]} */
+function ratesOf(name, { label, rates }, seed) {
+  if (seed === 0 || rates.length === 1) return rates;
+  const best = bestRate(readLines(options.results), { part: name, label });
+  return best === undefined ? [] : [best];
 }
 
 /** Does a run and appends its line, unless there is one. */
 async function once(run, context) {
-  const { purpose, name, contender, rate, seed } = run;
+  const { name, contender, rate, seed } = run;
   const { label } = contender;
   const known = readLines(options.results).some(
-    (line) =>
-      line.purpose === purpose &&
-      line.part === name &&
-      line.label === label &&
-      line.rate === rate &&
-      line.seed === seed,
+    (line) => line.part === name && line.label === label && line.rate === rate && line.seed === seed,
   );
   if (known) return;
-  console.log(`${new Date().toISOString()} ${purpose} ${name}, ${label}, rate ${rate}, seed ${seed}`);
-  const identity = { purpose, part: name, label, rate, seed };
+  console.log(`${new Date().toISOString()} ${name}, ${label}, rate ${rate}, seed ${seed}`);
   const line = await trained(run, context).catch((error) => ({ error: String(error?.message ?? error) }));
-  appendLine(options.results, { ...identity, ...line });
+  appendLine(options.results, { part: name, label, rate, seed, ...line });
   console.log(JSON.stringify(line));
 }
 
 /** Trains and scores, and leaves nothing on the disk. */
-async function trained({ purpose, name, contender, rate, seed }, { trainer, trainingRules }) {
+async function trained({ name, contender, rate, seed }, { trainer, trainingRules }) {
   const part = parts[name];
   const place = (path) => resolve(part.root === undefined ? options.data : options[part.root], path);
-  const isTuning = purpose === 'tune';
-  const parted = (which) => (part.valid === undefined ? [{ rows: part.tuneRows, seed: 1, part: which }] : []);
+  const parted = (which) => (part.valid === undefined ? [{ rows: part.heldRows, seed: 1, part: which }] : []);
   const model = name === 'restaurants' && options.smollm2 !== undefined ? resolve(options.smollm2) : place(part.model);
   const own = { ...part.training, ...contender.options, model, data: place(part.train), learningRate: rate, seed };
   const rules = trainingRules.methods[contender.method];
   const training = {
     ...(rules === undefined ? { ...own, method: contender.method } : rules.trainingOf(own)),
-    ...(isTuning && { steps: part.tuneSteps, parts: parted('rest') }),
+    parts: parted('rest'),
   };
   const folder = resolve(import.meta.dirname, '..', '.cache', 'lecture', String(process.pid));
   await mkdir(folder, { recursive: true });
   const session = await trainer.openSession();
   try {
-    const begun = performance.now();
-    const run = { id: name, label: contender.label, purpose, folder, training };
+    const begun = process.cpuUsage();
+    const run = { id: name, label: contender.label, folder, training };
     const done = await session.train(run, {});
-    const trainSeconds = (performance.now() - begun) / 1000;
-    const rows = isTuning
-      ? { valid: { data: place(part.valid ?? part.train), parts: parted('held') } }
-      : Object.fromEntries(Object.entries(part.tests).map(([test, file]) => [test, { data: place(file) }]));
-    const scores = {};
-    for (const [test, where] of Object.entries(rows)) {
-      const scoring = { ...where, ...part.scoring, metrics: isTuning ? [] : part.metrics, seed: 0 };
-      scores[test] = (await session.evaluate({ ...run, scoring }, done, {})).scores;
-    }
+    const { user, system } = process.cpuUsage(begun);
+    /** Loss alone chooses rates. */
+    const scored = async (where, metrics) => {
+      const scoring = { ...where, ...part.scoring, metrics, seed: 0 };
+      return (await session.evaluate({ ...run, scoring }, done, {})).scores;
+    };
+    const valid = await scored({ data: place(part.valid ?? part.train), parts: parted('held') }, []);
+    const scores = { valid };
+    if (seed > 0 || !(valid.loss > leastLoss(readLines(options.results), { part: name, label: contender.label })))
+      for (const [test, file] of Object.entries(part.tests))
+        scores[test] = await scored({ data: place(file) }, part.metrics);
     const { trainedParameters, steps, fileBytes } = done;
     const share = trainedParameters / (await parametersOf(model));
     const { peakBytes, device } = session;
@@ -140,7 +131,7 @@ async function trained({ purpose, name, contender, rate, seed }, { trainer, trai
       scores,
       fileBytes,
       peakBytes,
-      trainSeconds,
+      cpuSeconds: (user + system) / 1e6,
       device,
       on: machine(),
     };

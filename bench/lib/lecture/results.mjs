@@ -1,10 +1,9 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 
 /**
- * A run that is over, as a line of the results: it chose a rate (`tune`) or fills the table (`score`).
+ * A run that is over, as a line of the results.
  *
  * @typedef {object} Line
- * @property {'tune' | 'score'} purpose
  * @property {string} part
  * @property {string} label
  * @property {number} rate
@@ -15,7 +14,7 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
  * @property {Readonly<Record<string, Readonly<Record<string, number | null>>>>} scores by rows, then by metric
  * @property {number} fileBytes
  * @property {number} peakBytes
- * @property {number} trainSeconds
+ * @property {number} cpuSeconds of training, on all threads together
  * @property {string} [error] what kept it from an end; then the figures are missing
  * @property {string} device
  */
@@ -40,18 +39,45 @@ export function appendLine(file, line) {
 }
 
 /**
- * The rate with the least loss on the rows that choose; undefined where none came to an end.
+ * The least loss on held-out rows of the runs with the first seed; infinite where there is none.
  *
  * @param {readonly Line[]} lines
  * @param {{ part: string, label: string }} row
  */
-export function bestRate(lines, { part, label }) {
-  const tried = lines.filter((line) => line.purpose === 'tune' && line.part === part && line.label === label);
-  const finite = tried.flatMap(({ rate, scores }) => {
+export function leastLoss(lines, row) {
+  return Math.min(...heldOut(lines, row).map(({ loss }) => loss));
+}
+
+/**
+ * The rate that {@link leastLoss} is of; undefined where no run came to an end.
+ *
+ * @param {readonly Line[]} lines
+ * @param {{ part: string, label: string }} row
+ */
+export function bestRate(lines, row) {
+  return heldOut(lines, row).sort((a, b) => a.loss - b.loss)[0]?.rate;
+}
+
+/** @param {readonly Line[]} lines @param {{ part: string, label: string }} row */
+function heldOut(lines, { part, label }) {
+  const first = lines.filter((line) => line.seed === 0 && line.part === part && line.label === label);
+  return first.flatMap(({ rate, scores }) => {
     const loss = scores?.valid?.loss;
     return typeof loss === 'number' && Number.isFinite(loss) ? [{ rate, loss }] : [];
   });
-  return finite.sort((a, b) => a.loss - b.loss)[0]?.rate;
+}
+
+/**
+ * Those of a row that its figures are of: at the rate that was chosen, where there were several.
+ *
+ * @param {readonly Line[]} lines
+ * @param {string} part
+ * @param {import('./parts.mjs').Contender} contender
+ */
+function chosenLines(lines, part, { label, rates }) {
+  const own = lines.filter((line) => line.part === part && line.label === label);
+  const best = rates.length === 1 ? undefined : bestRate(own, { part, label });
+  return best === undefined ? own : own.filter(({ rate }) => rate === best);
 }
 
 /**
@@ -66,8 +92,9 @@ export function tableOf(name, part, lines) {
   const columns = Object.keys(part.tests).flatMap((test) => part.metrics.map((metric) => ({ test, metric })));
   const head = ['method', 'rate', 'trained', 'share', ...columns.map(({ test, metric }) => `${metric}, ${test}`)];
   const beside = part.pytorch === undefined ? [] : ['PyTorch'];
-  const rows = part.contenders.flatMap(({ label }) => {
-    const own = lines.filter((line) => line.purpose === 'score' && line.part === name && line.label === label);
+  const rows = part.contenders.flatMap((contender) => {
+    const { label } = contender;
+    const own = chosenLines(lines, name, contender);
     const done = own.filter(({ error }) => error === undefined);
     const [first] = done;
     if (first === undefined) return own.length === 0 ? [] : [[label, own[0]?.error ?? '']];
@@ -80,14 +107,14 @@ export function tableOf(name, part, lines) {
         ...columns.map(({ test, metric }) => spread(done.map(({ scores }) => scores[test]?.[metric]))),
         ...beside.map(() => (part.pytorch?.[label] ?? []).map((score) => score.toFixed(1)).join(', ')),
         String(done.length),
-        `${Math.round(mean(done.map(({ trainSeconds }) => trainSeconds)))} s`,
+        `${Math.round(mean(done.map(({ cpuSeconds }) => cpuSeconds)))} s`,
         `${Math.round(Math.max(...done.map(({ peakBytes }) => peakBytes)) / 1e6)} MB`,
         `${(first.fileBytes / 1e6).toFixed(2)} MB`,
       ],
     ];
   });
   if (rows.length === 0) return undefined;
-  const titles = [...head, ...beside, 'seeds', 'training', 'peak memory', 'file'];
+  const titles = [...head, ...beside, 'seeds', 'CPU time', 'peak memory', 'file'];
   const line = (/** @type {readonly string[]} */ cells) => `| ${cells.join(' | ')} |`;
   return [part.title, '', line(titles), line(titles.map(() => '---')), ...rows.map(line)].join('\n');
 }
@@ -112,7 +139,7 @@ function spread(given) {
  */
 export function ninetyPercent(lines) {
   const accuracy = (/** @type {Line[]} */ own) => mean(own.map(({ scores }) => scores?.test?.accuracy ?? Number.NaN));
-  const scored = lines.filter(({ purpose, error }) => purpose === 'score' && error === undefined);
+  const scored = lines.filter(({ scores }) => scores?.test !== undefined);
   const full = accuracy(scored.filter(({ part, label }) => part === 'sentiment' && label === 'full'));
   const dimensions = grouped(scored);
   return [...dimensions]

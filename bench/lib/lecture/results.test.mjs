@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { appendLine, bestRate, ninetyPercent, readLines, tableOf } from './results.mjs';
+import { appendLine, bestRate, leastLoss, ninetyPercent, readLines, tableOf } from './results.mjs';
 
 const figures = {
   steps: 4,
@@ -10,11 +10,10 @@ const figures = {
   share: 0.0012,
   fileBytes: 2e6,
   peakBytes: 3e8,
-  trainSeconds: 12,
+  cpuSeconds: 12,
   device: 'x',
 };
 const tried = (label, rate, loss) => ({
-  purpose: 'tune',
   part: 'sentiment',
   label,
   rate,
@@ -23,7 +22,6 @@ const tried = (label, rate, loss) => ({
   scores: { valid: { loss } },
 });
 const scored = (part, label, seed, accuracy) => ({
-  purpose: 'score',
   part,
   label,
   rate: 0.01,
@@ -46,6 +44,7 @@ test('the rate with the least loss is taken; one whose run came to nothing is no
   const failed = { ...tried('lora', 1, 0), scores: undefined, error: 'not finite' };
   const lines = [tried('lora', 0.1, 0.5), tried('lora', 0.2, 0.4), tried('full', 0.3, 0.1), failed];
   expect(bestRate(lines, { part: 'sentiment', label: 'lora' })).toBe(0.2);
+  expect(leastLoss(lines, { part: 'sentiment', label: 'lora' })).toBe(0.4);
   expect(bestRate(lines, { part: 'sentiment', label: 'bitfit' })).toBeUndefined();
 });
 
@@ -54,12 +53,14 @@ test('a table has means and deviations over the seeds that are done', () => {
     title: 'A part',
     tests: { test: 'test.jsonl' },
     metrics: ['accuracy'],
-    contenders: [{ label: 'lora' }, { label: 'full' }, { label: 'bitfit' }],
+    contenders: ['lora', 'full', 'bitfit'].map((label) => ({ label, rates: [0.01, 0.03] })),
   };
+  const first = scored('sentiment', 'lora', 0, 0.8);
   const lines = [
-    scored('sentiment', 'lora', 0, 0.8),
+    { ...first, scores: { ...first.scores, valid: { loss: 0.3 } } },
+    { ...tried('lora', 0.03, 0.4), scores: { valid: { loss: 0.4 } } },
     scored('sentiment', 'lora', 1, 0.82),
-    { purpose: 'score', part: 'sentiment', label: 'full', rate: 0.1, seed: 0, error: 'out of memory' },
+    { part: 'sentiment', label: 'full', rate: 0.1, seed: 0, error: 'out of memory' },
   ];
   expect(tableOf('sentiment', part, lines)?.split('\n').slice(4)).toEqual([
     '| lora | 0.01 | 1,234 | 0.120% | 81.0 ± 1.4 | 2 | 12 s | 300 MB | 2.00 MB |',
