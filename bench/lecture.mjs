@@ -9,8 +9,8 @@
  * A seed is done for every method before the next one. With the first seed a method that has several rates is trained
  * with each, in full, since a shorter trial chooses rates that are too high for a whole run; the one with the least
  * loss on held-out rows is scored and goes on. Time is the process's own on all its threads, so other work on the
- * machine, and other parts at the same time, do it little harm. `--smollm2 FOLDER` is where models/smollm2-135m/make wrote to,
- * `--digits FOLDER` where digits.mjs did.
+ * machine, and other parts at the same time, do it little harm. `--smollm2 FOLDER` is where
+ * models/smollm2-135m/make wrote to, `--digits FOLDER` where digits.mjs did.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';

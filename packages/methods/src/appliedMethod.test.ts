@@ -1,5 +1,8 @@
 import { addAdapter, removeAdapter } from '@lowrank/patch';
 import { expect, test } from 'vitest';
+import { bitfit } from './bitfit.js';
+import { bottleneckAdapter } from './bottleneckAdapter.js';
+import { ia3 } from './ia3.js';
 import { methodNamed, methodNames } from './methods.js';
 import { hiddenOf, TinyModel } from './testing.js';
 
@@ -33,3 +36,22 @@ test.each(methods)('$title goes over no adapter and no other method, and the mod
     expect(await hiddenOf(model)).toEqual(before);
   }
 });
+
+test.each([bitfit, bottleneckAdapter, ia3])(
+  '$title takes the head of a task for no target, as PEFT does, and can be read back',
+  async (method) => {
+    const headed = (): TinyModel & { headModules: string[] } =>
+      Object.assign(new TinyModel({ biased: true }), { headModules: ['k_proj'], taskType: 'SEQ_CLS' as const });
+    const settings = { feedforwardModules: [], bottleneck: 2 };
+    const model = headed();
+    const applied = await method.inject(model, { ...settings, targetModules: ['v_proj', 'k_proj'] });
+    const adapter = await applied.extract();
+    const ownOf = ({ tensors }: typeof adapter): string[] => [...tensors.keys()].filter((key) => !/v_proj/.test(key));
+    expect(ownOf(adapter).filter((key) => !/k_proj\.(weight|bias)$/.test(key))).toEqual([]);
+    await method.attach(headed(), adapter);
+    await expect(method.inject(headed(), { ...settings, targetModules: ['k_proj'] })).rejects.toMatchObject({
+      code: 'patch.noTargets',
+      message: expect.stringContaining('trained whole (k_proj)') as unknown,
+    });
+  },
+);

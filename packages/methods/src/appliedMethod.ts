@@ -1,4 +1,6 @@
 import type { Module, Parameter, TrainedParameter } from '@lowrank/nn';
+import type { Adaptable } from '@lowrank/patch';
+import { matchTargets } from '@lowrank/patch';
 import { safetensorsBytes } from '@lowrank/safetensors';
 import type { Tensor } from '@lowrank/tensor';
 import { readTensor, toFloat32 } from '@lowrank/tensor';
@@ -51,6 +53,11 @@ export function appliedMethod({
 export function headOf(model: MethodModel): Map<string, Parameter> {
   const modules = [...model.namedModules()].filter(([path]) => isInHead(model, path));
   return new Map(modules.flatMap(([path, module]) => [...module.namedParameters(`base_model.model.${path}`)]));
+}
+
+/** The layers that targets name. The head of a task is trained whole, and takes nothing beside, as in PEFT. */
+export function methodTargets(model: MethodModel, targetModules: readonly string[] | string): Map<string, Adaptable> {
+  return matchTargets(model, { targetModules, modulesToSave: model.headModules });
 }
 
 /** Whether a module is one of the head's, as PEFT compares names. */

@@ -1,13 +1,12 @@
 import type { Layer, LinearLike, Module } from '@lowrank/nn';
 import { Conv1d, isLinearLike, LayerNorm, Parameter } from '@lowrank/nn';
-import { matchTargets } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { persistent } from '@lowrank/tensor';
 import { BiasShift } from './biasShift.js';
 import type { AppliedMethod, Method, MethodAdapter, MethodModel } from './method.js';
 import { newConfig, refuseSaved, targetsIn } from './methodConfig.js';
 import type { Placed } from './appliedMethod.js';
-import { appliedMethod, isInHead, restoreHead, withHead, withoutHead } from './appliedMethod.js';
+import { appliedMethod, isInHead, methodTargets, restoreHead, withHead, withoutHead } from './appliedMethod.js';
 import { eachKey, followed, ignored } from '@lowrank/settings';
 import { peftFiles } from './peftFiles.js';
 import { refuseOutput, refuseTaken } from './refusals.js';
@@ -118,7 +117,7 @@ function ownBiases(model: MethodModel): Map<string, Biased> {
 }
 
 function named(model: MethodModel, targetModules: readonly string[] | string): Map<string, Biased> {
-  const matched = matchTargets(model, { targetModules });
+  const matched = methodTargets(model, targetModules);
   return new Map([...matched].flatMap(([path, layer]): [string, Biased][] => (isBiased(layer) ? [[path, layer]] : [])));
 }
 

@@ -1,14 +1,13 @@
 import { LowrankError } from '@lowrank/errors';
 import type { LinearLike } from '@lowrank/nn';
 import { isLinearLike } from '@lowrank/nn';
-import { matchTargets } from '@lowrank/patch';
 import type { Tensor } from '@lowrank/tensor';
 import { persistent } from '@lowrank/tensor';
 import { BottleneckLayer } from './bottleneckLayer.js';
 import type { AppliedMethod, Method, MethodAdapter, MethodModel } from './method.js';
 import { badConfig, newConfig, targetsIn, wholeNumber } from './methodConfig.js';
 import type { Placed } from './appliedMethod.js';
-import { appliedMethod, restoreHead, withoutHead } from './appliedMethod.js';
+import { appliedMethod, methodTargets, restoreHead, withoutHead } from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
 import { targetsGiven } from './targetsGiven.js';
 import { followed } from '@lowrank/settings';
@@ -53,7 +52,7 @@ export const bottleneckAdapter: Method<readonly [typeof bottleneckSettings], Met
     checkBottleneck(bottleneck);
     refuse(model);
     const targetModules = targetsGiven(settings.targetModules ?? model.residualWriters);
-    const layers = linear(matchTargets(model, { targetModules }));
+    const layers = linear(methodTargets(model, targetModules));
     const config = newConfig(
       { activation: 'gelu', bottleneck_size: bottleneck, peft_type: 'HOULSBY_ADAPTER', target_modules: targetModules },
       settings,
@@ -72,7 +71,7 @@ export const bottleneckAdapter: Method<readonly [typeof bottleneckSettings], Met
     if (config['activation'] !== 'gelu') badConfig('activation', '"gelu"', config['activation']);
     refuse(model);
     restoreHead(model, adapter);
-    const layers = linear(matchTargets(model, { targetModules: targetsIn(config) }));
+    const layers = linear(methodTargets(model, targetsIn(config)));
     const wanted = new Set([...layers.keys()].flatMap((path) => partNames.map((part) => `${prefix}${path}.${part}`)));
     for (const key of tensors.keys())
       if (!wanted.has(key))
@@ -97,7 +96,7 @@ function refuse(model: MethodModel): void {
   refuseTaken(model, 'bottleneck adapters');
 }
 
-function linear(matched: ReturnType<typeof matchTargets>): Map<string, LinearLike> {
+function linear(matched: ReturnType<typeof methodTargets>): Map<string, LinearLike> {
   return new Map(
     [...matched].map(([path, layer]): [string, LinearLike] => {
       if (!isLinearLike(layer))

@@ -3,12 +3,11 @@ import { PathPattern } from '@lowrank/lora';
 import type { LinearLike } from '@lowrank/nn';
 import { Conv1d, isLinearLike, Module, Parameter } from '@lowrank/nn';
 import type { CheckpointTensor } from '@lowrank/patch';
-import { matchTargets } from '@lowrank/patch';
 import { defineSettings, either, list, setting, text } from '@lowrank/settings';
 import type { Tensor } from '@lowrank/tensor';
 import { fromNumbers, mul, reshape, tensor, toFloat32 } from '@lowrank/tensor';
 import { hostArray } from '@lowrank/tensor/op';
-import { appliedMethod, restoreHead, withHead, withoutHead } from './appliedMethod.js';
+import { appliedMethod, methodTargets, restoreHead, withHead, withoutHead } from './appliedMethod.js';
 import type { AppliedMethod, MergeBase, MergedModel, Method, MethodAdapter, MethodModel } from './method.js';
 import { newConfig, refuseSaved, refuseSet, targetsIn } from './methodConfig.js';
 import { followed, ignored, refused } from '@lowrank/settings';
@@ -197,7 +196,7 @@ function noDefaults({ shape }: MethodModel): never {
 
 function targetsOf(model: MethodModel, targetModules: Names): Map<string, LinearLike> {
   const layers = new Map<string, LinearLike>();
-  for (const [path, layer] of matchTargets(model, { targetModules })) {
+  for (const [path, layer] of methodTargets(model, targetModules)) {
     if (!isLinearLike(layer)) throw mismatch(path, 'a linear layer', 'an embedding');
     layers.set(path, layer);
   }

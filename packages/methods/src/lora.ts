@@ -19,7 +19,6 @@ import {
   copiesOf,
   fitPaths,
   loadAdapter,
-  matchTargets,
   mergedTensors,
   removeAdapter,
   saveAdapter,
@@ -112,12 +111,7 @@ async function configOf(model: MethodModel, options: Options, { tokenizer }: Met
     targetModules: targets,
   });
   // Before the base is measured for EVA.
-  const config = checkLoraConfig(given);
-  // Each name has to match by itself, or a misspelt one would silently be left out.
-  const { modulesToSave } = config;
-  if (typeof targets !== 'string')
-    for (const name of targets) matchTargets(model, { targetModules: [name], modulesToSave });
-  return config;
+  return checkLoraConfig(given);
 }
 
 function applied(

@@ -26,6 +26,7 @@ export { copiesOf } from './savedModules.js';
 export { scaleAdapter } from './scaleAdapter.js';
 export { seenInputs } from './seenInputs.js';
 export { tableRows } from './tableRows.js';
+export type { Adaptable } from './targets.js';
 export { matchTargets } from './targets.js';
 export { tokenLayers } from './tokenRows.js';
 export { grownVocabulary } from './growTokens.js';

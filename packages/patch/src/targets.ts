@@ -38,7 +38,7 @@ export function matchTargets(model: Module, targets: Targets): Map<string, Adapt
     expected:
       'some linear layer to match, such as ' +
       `${endings(linear).join(', ') || 'none: the model has no linear layers'}`,
-    got: unmatched.length > 0 || targets.excludeModules === undefined ? 'no match' : 'no match that is not excluded',
+    got: unmatched.length > 0 ? 'no match' : `no match${outside(targets)}`,
     remedy: "Name layers of this model, or use 'all-linear'.",
   });
 }
@@ -89,7 +89,7 @@ function match(
   return {
     matched,
     paths: modules.map(([path]) => path),
-    linear: modules.flatMap(([path, module]) => (isLinear(module) ? [path] : [])),
+    linear: modules.flatMap(([path, module]) => (isLinear(module) && !isExcluded(path, targets) ? [path] : [])),
   };
 }
 
@@ -105,6 +105,15 @@ function isLinear(module: Module): module is LinearLike {
 function isExcluded(path: string, { excludeModules, modulesToSave = [] }: Targets): boolean {
   if (modulesToSave.some((name) => PathPattern.of(name, 'inside').matches(path))) return true;
   return excludeModules !== undefined && matches(path, excludeModules);
+}
+
+/** What may have kept a match from counting. */
+function outside({ excludeModules, modulesToSave = [] }: Targets): string {
+  const reasons = [
+    ...(excludeModules === undefined ? [] : ['excluded']),
+    ...(modulesToSave.length === 0 ? [] : [`trained whole (${modulesToSave.join(', ')})`]),
+  ];
+  return reasons.length === 0 ? '' : ` that is not ${reasons.join(' or ')}`;
 }
 
 function isTarget(path: string, targets: Targets): boolean {
