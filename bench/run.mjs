@@ -1,6 +1,7 @@
 /**
- * `pnpm bench [--only matmul,training,pytorch,overhead,quantized,serving] [--device cpu|webgpu] [--quick] [--rounds N]
- * [--json FILE] [--no-build]` Measures Lowrank beside its peers on every device present, in one run; see README.md.
+ * `pnpm bench [--only matmul,block,training,pytorch,overhead,quantized,serving] [--device cpu|webgpu] [--quick]
+ * [--rounds N] [--json FILE] [--no-build]` Measures Lowrank beside its peers on every device present, in one run; see
+ * README.md.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, relative } from 'node:path';
@@ -10,7 +11,7 @@ import { root } from '../scripts/lib/paths.mjs';
 import { runPnpm } from '../scripts/lib/workspace.mjs';
 import { startedWithDriver } from './lib/startedWithDriver.mjs';
 
-const parts = ['matmul', 'training', 'pytorch', 'overhead', 'quantized', 'serving'];
+const parts = ['matmul', 'block', 'training', 'pytorch', 'overhead', 'quantized', 'serving'];
 /** What changes which devices and peers are found, for the record; paths of one machine say nothing elsewhere. */
 const recorded = ['VK_DRIVER_FILES', 'LOWRANK_VK', 'LOWRANK_GPU', 'LOWRANK_PYTHON'];
 
@@ -22,6 +23,7 @@ const recorded = ['VK_DRIVER_FILES', 'LOWRANK_VK', 'LOWRANK_GPU', 'LOWRANK_PYTHO
  * @property {ReturnType<typeof import('./lib/environment.mjs').versions>} versions
  * @property {{ id: string, description: string }[]} devices
  * @property {object | undefined} matmul
+ * @property {object | undefined} block
  * @property {object | undefined} training
  * @property {object | undefined} quantized
  * @property {object | undefined} serving
@@ -68,6 +70,7 @@ async function emptyReport(only) {
     versions: versions(),
     devices: [],
     matmul: undefined,
+    block: undefined,
     training: undefined,
     quantized: undefined,
     serving: undefined,
@@ -108,6 +111,10 @@ const measurements = {
       cases: quick ? matmulCases.filter(({ name }) => name.startsWith('512³')) : matmulCases,
       log,
     });
+  },
+  async block({ devices, quick, rounds, log }) {
+    const { runBlock } = await import('./lib/block.mjs');
+    return runBlock({ devices, rounds: rounds ?? (quick ? 3 : 5), secondsPerCase: quick ? 20 : 120, log });
   },
   async training({ devices, quick, rounds, only, log }) {
     const { runTraining } = await import('./lib/training.mjs');

@@ -25,6 +25,7 @@ export function versions() {
     v8: process.versions.v8,
     lowrank: commit(),
     jaxJs: versionOf('@jax-js/jax'),
+    tfjs: versionOf('@tensorflow/tfjs-core'),
     webgpu: versionOf('webgpu'),
   };
 }

@@ -1,9 +1,9 @@
 import { compile, matmul, Rng, tensor } from '@lowrank/tensor';
-import { openJaxJs } from './jaxJs.mjs';
+import { openPeers } from './peers/index.mjs';
 import { interleave, median, ratioOf, summarize, timed, timedWithCpu } from './statistics.mjs';
 
 /**
- * The matmul probe: what each device's matrix kernel does per second, ours and jax-js's in turns. Both are called as
+ * The matmul probe: what each device's matrix kernel does per second, ours and the peers' in turns. All are called as
  * their users call them, a compiled function of several independent products (one where one is large), so that the cost
  * of a call does not hide the kernel.
  */
@@ -11,9 +11,9 @@ import { interleave, median, ratioOf, summarize, timed, timedWithCpu } from './s
 /** T: positions of a packed batch of 8 rows of e2e-nlg; 192, 512, 4096: stories3M's widths; 8: the adapter's rank. */
 const tokens = 800;
 export const matmulCases = [
-  { name: '512³ NN', form: 'NN', m: 512, n: 512, k: 512 },
-  { name: '512³ NT', form: 'NT', m: 512, n: 512, k: 512 },
-  { name: '512³ TN', form: 'TN', m: 512, n: 512, k: 512 },
+  ...[256, 512, 1024].flatMap((side) =>
+    ['NN', 'NT', 'TN'].map((form) => ({ name: `${side}³ ${form}`, form, m: side, n: side, k: side })),
+  ),
   { name: 'linear 192→512', form: 'NT', m: tokens, n: 512, k: 192 },
   { name: 'its dX', form: 'NN', m: tokens, n: 192, k: 512 },
   { name: 'logits 192→4096', form: 'NT', m: tokens, n: 4096, k: 192 },
@@ -124,17 +124,10 @@ export async function runMatmul({ devices, rounds, sampleMs, secondsPerCase, cas
   ].filter((group) => group.length > 0);
   const results = [];
   const notRun = [];
-  let webgpuPeerDevice;
   for (const group of groups) {
-    const [first] = group;
     const opened = await Promise.all(group.map(async (device) => ({ device, backend: await device.open() })));
-    const peerDevice = first.kind === 'cpu' ? 'wasm' : 'webgpu';
-    const another = peerDevice === 'webgpu' && webgpuPeerDevice !== undefined;
-    const { peer, reason } = another
-      ? { reason: `jax-js takes one WebGPU adapter in a process: ${webgpuPeerDevice}` }
-      : await openJaxJs(peerDevice);
-    if (peerDevice === 'webgpu' && peer !== undefined) webgpuPeerDevice = first.id;
-    if (peer === undefined) notRun.push({ what: `jax-js ${peerDevice} on ${first.id}`, reason });
+    const found = await openPeers(group[0]);
+    notRun.push(...found.notRun);
     const contenders = [
       ...opened.map(({ device, backend }) => ({
         name: device.id,
@@ -142,7 +135,7 @@ export async function runMatmul({ devices, rounds, sampleMs, secondsPerCase, cas
         byCpuTime: device.threads === 1 || device.software,
         prepare: (product) => prepareOurs(backend, product),
       })),
-      ...(peer === undefined ? [] : [{ name: peer.label, peer: true, prepare: peer.prepare }]),
+      ...found.peers.map(({ label, prepareProduct }) => ({ name: label, peer: true, prepare: prepareProduct })),
     ];
     try {
       for (const shape of cases) {
@@ -191,7 +184,7 @@ async function measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase
     const samples = await interleave(runners, { rounds: affordable, warmup: affordable === rounds ? 1 : 0 });
     const wall = (name) => samples[name].map((sample) => sample.wall);
     const cpu = (name) => samples[name].map((sample) => sample.cpu);
-    const peerName = prepared.find(({ peer }) => peer)?.name;
+    const peers = prepared.filter(({ peer }) => peer).map(({ name }) => name);
     return prepared.map(({ name, peer, byCpuTime }) => ({
       case: shape.name,
       form: shape.form,
@@ -202,14 +195,13 @@ async function measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase
       bestGflops: flops / Math.min(...wall(name)) / 1e6,
       ms: summarize(wall(name).map((time) => time / product.a.length)),
       // Above 1 where ours is faster.
-      againstPeer:
-        peer === true || peerName === undefined
-          ? undefined
-          : {
-              peer: peerName,
-              ...ratioOf(wall(name), wall(peerName)),
-              byCpuTime: byCpuTime ? ratioOf(cpu(name), cpu(peerName)).ratio : undefined,
-            },
+      againstPeers: peer
+        ? []
+        : peers.map((other) => ({
+            peer: other,
+            ...ratioOf(wall(name), wall(other)),
+            byCpuTime: byCpuTime ? ratioOf(cpu(name), cpu(other)).ratio : undefined,
+          })),
     }));
   } finally {
     for (const one of prepared) await one.dispose();

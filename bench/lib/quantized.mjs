@@ -1,10 +1,11 @@
 import { padBatch } from '@lowrank/data';
 import { loraConfig } from '@lowrank/lora';
-import { filesFrom, loadCausalModel, outlineModel } from '@lowrank/models';
+import { loadCausalModel, outlineModel } from '@lowrank/models';
 import { addAdapter } from '@lowrank/patch';
 import { compile, fromNumbers, matmul, Rng, tensor } from '@lowrank/tensor';
 import { bytesPerElement, decodeMatrix, EncodedMatrix, encodingSpecs, hostArray, sizeOf } from '@lowrank/tensor/op';
 import { createTrainStep } from '@lowrank/trainer';
+import { checkpointOf } from './checkpoint.mjs';
 import { interleave, median, ratioOf, summarize, timed, timedWithCpu } from './statistics.mjs';
 import { recipe } from './workload.mjs';
 
@@ -186,7 +187,7 @@ async function check({ backend, all, a, b, transposeB, name }) {
   await decode.dispose();
 }
 
-/** A Llama in memory, bf16, as a checkpoint of Hugging Face's: what is quantized is what a user would load. */
+/** A Llama in bf16: what is quantized is what a user would load. */
 function makeCheckpoint({ hidden, intermediate, layers, heads, length }) {
   const config = {
     model_type: 'llama',
@@ -221,22 +222,7 @@ function makeCheckpoint({ hidden, intermediate, layers, heads, length }) {
       return { name, shape, data };
     },
   );
-  let end = 0;
-  const header = Object.fromEntries(
-    entries.map(({ name, shape, data }) => [
-      name,
-      { dtype: 'BF16', shape, data_offsets: [end, (end += data.byteLength)] },
-    ]),
-  );
-  const text = new TextEncoder().encode(JSON.stringify(header));
-  const length8 = new Uint8Array(new BigUint64Array([BigInt(text.byteLength)]).buffer);
-  return filesFrom(
-    [
-      new File([JSON.stringify(config)], 'config.json'),
-      new File([length8, text, ...entries.map(({ data }) => data)], 'model.safetensors'),
-    ],
-    'a Llama of random weights',
-  );
+  return checkpointOf(config, entries, 'a Llama of random weights');
 }
 
 const bases = [

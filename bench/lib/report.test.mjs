@@ -16,9 +16,10 @@ const empty = {
   command: 'pnpm bench --only matmul',
   date: '2026-11-24T00:00:00.000Z',
   machine: { cpu: 'a processor', cores: 2, memoryGiB: 8, platform: 'linux x64', loadAverage: 0.1 },
-  versions: { node: '20.20.2', lowrank: 'abc1234', jaxJs: '0.1.25', webgpu: '0.6.2' },
+  versions: { node: '20.20.2', lowrank: 'abc1234', jaxJs: '0.1.25', tfjs: '4.22.0', webgpu: '0.6.2' },
   devices: [{ id: 'cpu-1', description: 'WebAssembly SIMD, 1 thread' }],
   matmul: undefined,
+  block: undefined,
   training: undefined,
   quantized: undefined,
   notRun: [],
@@ -47,20 +48,50 @@ test('the command and the devices come first, and what was not run or broke is n
   expect(text).toContain('FAILED: training on webgpu: device lost');
 });
 
-test('the matmul table puts ours beside the peer, and says the one-core figure', () => {
+test('the matmul table puts ours beside each peer, and says the one-core figure', () => {
   const common = { size: [512, 512, 512], ms: { median: 5, count: 3 }, bestGflops: 60, form: 'NN', case: '512³ NN' };
   const ours = {
     ...common,
     who: 'cpu-1',
     gflops: 53.687,
-    againstPeer: { peer: 'jax-js wasm', ratio: 2.5, low: 2.4, high: 2.6, byCpuTime: 2.45 },
+    againstPeers: [{ peer: 'jax-js wasm', ratio: 2.5, low: 2.4, high: 2.6, byCpuTime: 2.45 }],
   };
+  const others = [
+    { peer: 'jax-js webgpu', ratio: 4, low: 3, high: 5, byCpuTime: undefined },
+    { peer: 'TensorFlow.js webgpu', ratio: 6, low: 5, high: 7, byCpuTime: 6.5 },
+  ];
   const text = render({
     ...empty,
-    matmul: { results: [ours, { ...common, who: 'jax-js wasm', gflops: 21.5, peer: true }] },
+    matmul: {
+      results: [
+        ours,
+        { ...common, who: 'jax-js wasm', gflops: 21.5, peer: true },
+        { ...ours, who: 'webgpu', againstPeers: others },
+        { ...common, who: 'jax-js webgpu', gflops: 13, peer: true },
+        { ...common, who: 'TensorFlow.js webgpu', gflops: 9, peer: true },
+      ],
+    },
   });
   expect(text).toMatch(/512³ NN\s+512×512×512\s+cpu-1\s+53\.7\s+60\.0\s+5\.000\s+3\s+2\.50 \[2\.40–2\.60\]\s+2\.45/);
+  expect(text).toMatch(row('rounds', '× jax-js', 'by CPU time', '× TensorFlow.js', 'by CPU time'));
+  expect(text).toMatch(/webgpu\s+53\.7\s+60\.0\s+5\.000\s+3\s+4\.00 \[3\.00–5\.00\]\s+6\.00 \[5\.00–7\.00\]\s+6\.50/);
   expect(text).toContain('NN 2.50× (2.45× by CPU time)');
+});
+
+test('the block: the peers’ times over ours, and how far they agreed before', () => {
+  const common = { case: '1×128', device: 'webgpu' };
+  const ms = { median: 100, low: 95, high: 110, count: 5 };
+  const peer = {
+    ...common,
+    who: 'jax-js webgpu',
+    ms: { median: 400, low: 390, high: 420, count: 5 },
+    agreement: { who: 'jax-js webgpu', loss: 2.4e-7, gradient: 3.1e-6 },
+    ours: { ratio: 4, low: 3.9, high: 4.1 },
+    byCpuTime: 3.95,
+  };
+  const text = render({ ...empty, block: { results: [{ ...common, who: 'webgpu', ms }, peer] } });
+  expect(text).toMatch(row('1×128', 'webgpu', '100.0', '95.0–110.0', '5'));
+  expect(text).toMatch(row('jax-js webgpu', '400.0', '390.0–420.0', '5', '4.00 [3.90–4.10]', '3.95', '2e-7', '3e-6'));
 });
 
 test('training shows the probe of the same device, and "not run" where there is none', () => {

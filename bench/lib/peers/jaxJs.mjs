@@ -1,17 +1,11 @@
-/**
- * jax-js's matmul (npm @jax-js/jax), under `jit`, as its users call it. Its Wasm backend spreads over threads only
- * where `Worker` is a global: not in Node 20.
- */
+import { prepareBlock } from './jaxJsBlock.mjs';
 
 /**
- * @typedef {object} Peer
- * @property {string} label
- * @property {(product: import('./matmul.mjs').Product) => Promise<import('./matmul.mjs').Prepared>} prepare
- */
-
-/**
+ * jax-js (npm @jax-js/jax), under `jit`, as its users call it. Its Wasm backend spreads over threads only where
+ * `Worker` is a global: not in Node 20.
+ *
  * @param {'wasm' | 'webgpu'} device
- * @returns {Promise<{ peer: Peer } | { reason: string }>} the reason: why it cannot be run here
+ * @returns {Promise<{ peer: import('./index.mjs').Peer } | { reason: string }>} the reason: why it cannot be run here
  */
 export async function openJaxJs(device) {
   let jax;
@@ -28,13 +22,18 @@ export async function openJaxJs(device) {
   }
   if (!ready.includes(device)) return { reason: `jax-js finds no ${device} device` };
   const threads = device === 'wasm' && typeof globalThis.Worker === 'undefined' ? ', 1 thread' : '';
-  return { peer: { label: `jax-js ${device}${threads}`, prepare: (product) => prepareProduct(jax, device, product) } };
+  const peer = {
+    label: `jax-js ${device}${threads}`,
+    prepareProduct: (product) => prepareProduct(jax, device, product),
+    prepareBlock: (block) => prepareBlock(jax, device, block),
+  };
+  return { peer };
 }
 
 /** Calls handed over before waiting: a GPU is kept busy, and the results fit in memory. */
 const callsAtOnce = 8;
 
-/** @returns {Promise<import('./matmul.mjs').Prepared>} */
+/** @returns {Promise<import('../matmul.mjs').Prepared>} */
 async function prepareProduct(jax, device, { form, a, b, shapeA, shapeB }) {
   const { numpy: np } = jax;
   const put = (values, shape) => np.array(values, { shape: [...shape], device });
