@@ -17,6 +17,8 @@ import { profileOf, tiers } from '@lowrank/webgpu';
 import { planKernels } from 'lowrank/node';
 import { chips, familyOf, readFigures } from './lib/judgeFigures.mjs';
 
+/** @typedef {import('lowrank/node').PlannedKernel} PlannedKernel */
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = resolve(root, process.env.LOWRANK_JUDGES ?? '../shared/gpu-judges');
 const kept = join(root, 'bench/results/judge.json');
@@ -29,7 +31,11 @@ const { values } = parseArgs({
   },
 });
 
-/** Chips of a vendor get the same kernels. @type {Map<string, Promise<import('lowrank/node').PlannedKernel[]>>} */
+/**
+ * Chips of a vendor get the same kernels.
+ *
+ * @type {Map<string, Promise<{ kernels: PlannedKernel[], pairs: { codes: PlannedKernel, dense: PlannedKernel[] }[] }>>}
+ */
 const planned = new Map();
 
 function kernelsFor(chip) {
@@ -39,7 +45,7 @@ function kernelsFor(chip) {
   return known;
 }
 
-/** Each distinct kernel for a chip once. */
+/** Each distinct kernel for a chip once; and products over NF4, with those over bf16 that do the same. */
 async function planKernelsFor(chip) {
   const { vendor, lanes, matrices, workgroupMemory } = chips[chip];
   const features = ['subgroups', 'shader-f16', 'subgroup-size-control', 'chromium-experimental-subgroup-matrix'];
@@ -51,18 +57,21 @@ async function planKernelsFor(chip) {
   };
   const step = { config: 'SmolLM2-135M', targetModules: 'all-linear', batchSize: 8, maxLength: 512 };
   const byCode = new Map();
-  for (const method of values.methods.split(','))
-    for (const of of ['step', 'text'])
-      for (const tier of tiers.filter((name) => name !== 'registers' && (name !== 'matrices' || matrices.length > 0)))
-        for (const kernel of await planKernels({
-          ...step,
-          method,
-          of,
-          workgroupMemory,
-          profile: profileOf(gpu, { tier }),
-        }))
-          byCode.set(kernel.code, kernel);
-  return [...byCode.values()];
+  const pairs = new Map();
+  for (const of of ['step', 'text'])
+    for (const tier of tiers.filter((name) => name !== 'registers' && (name !== 'matrices' || matrices.length > 0))) {
+      const options = { ...step, of, workgroupMemory, profile: profileOf(gpu, { tier }) };
+      for (const method of values.methods.split(','))
+        for (const kernel of await planKernels({ ...options, method })) byCode.set(kernel.code, kernel);
+      const [dense, codes] = await Promise.all(
+        ['lora', 'qlora'].map((method) => planKernels({ ...options, method, apart: true })),
+      );
+      for (const kernel of codes.filter(({ label }) => / block4 (\w+ )?(tile|matrix) /.test(label))) {
+        const label = kernel.label.replaceAll(' block4 ', ' bf16 ');
+        pairs.set(kernel.code, { codes: kernel, dense: dense.filter((other) => other.label === label) });
+      }
+    }
+  return { kernels: [...byCode.values()], pairs: [...pairs.values()] };
 }
 
 /** Runs the compiler of one chip. @returns {ReturnType<typeof readFigures>} */
@@ -75,7 +84,9 @@ function judged(chip, file, stats) {
   });
   if (error !== undefined) throw error;
   const figures = readFigures(chip, stdout);
-  if (figures.length === 0) throw new Error(`${chip}: the compiler said nothing\n${stdout}\n${stderr}`);
+  const asked = JSON.parse(readFileSync(file, 'utf8')).length;
+  if (figures.length !== asked)
+    throw new Error(`${chip}: figures of ${figures.length} kernels of ${asked}\n${stdout}\n${stderr}`);
   return figures;
 }
 
@@ -120,23 +131,19 @@ function byFamily(figures) {
 const codesMayTake = { ampere: 1.05, navi31: 1.05, m1: 1.05 };
 
 /**
- * Products with codes that take longer than they may, beside those over bf16 of the same shape and launches: those of a
- * training step, since products of written texts may make their left operand themselves, which labels do not say.
+ * Products with codes that take longer than they may, beside those over bf16 of the same shape and form: of a training
+ * step and of a written text, each in a launch of its own. Of several launches as one, compilers weigh the cycles of
+ * each by how it is branched to.
  */
-function slowCodes(chip, figures) {
+function slowCodes(chip, pairs, cycles) {
   const most = codesMayTake[chip];
   if (most === undefined) return [];
-  const least = new Map();
-  for (const { label, cycles } of figures) least.set(label, Math.min(cycles, least.get(label) ?? Infinity));
-  const pairs = [...least].flatMap(([label, cycles]) => {
-    const dense = least.get(label.replaceAll(' block4 ', ' bf16 '));
-    const isOfStep = / 4096x.* block4 (\w+ )?(tile|matrix) /.test(label);
-    return isOfStep && dense !== undefined ? [{ label, ratio: cycles / dense }] : [];
+  if (pairs.length === 0) return [`${chip}: no product with codes`];
+  return pairs.flatMap(({ codes, dense }) => {
+    const ratio = cycles.get(codes.code) / Math.min(...dense.map(({ code }) => cycles.get(code)));
+    if (dense.length === 0) return [`${chip}: ${codes.label} has none with bf16 beside it`];
+    return ratio <= most ? [] : [`${chip}: ${codes.label} takes ${ratio.toFixed(2)} × bf16's`];
   });
-  if (pairs.length === 0) return [`${chip}: no product with codes has one with bf16 beside it`];
-  return pairs.flatMap(({ label, ratio }) =>
-    ratio > most ? [`${chip}: ${label} takes ${ratio.toFixed(2)} × bf16's`] : [],
-  );
 }
 
 function complaintsOf(chip, figures, families, before) {
@@ -146,7 +153,6 @@ function complaintsOf(chip, figures, families, before) {
   return [
     ...failures.map(({ label, failure }) => `${chip}: ${label} does not compile: ${failure}`),
     ...spilling.map(({ label, spills }) => `${chip}: ${label} spills ${spills} registers to memory`),
-    ...slowCodes(chip, figures),
     ...fallen.map(([name, { warps }]) => `${chip}: ${name} fits ${warps}, ${before[name].warps} before`),
   ];
 }
@@ -180,12 +186,17 @@ const complaints = [];
 try {
   const file = join(scratch, 'kernels.json');
   for (const chip of values.chips.split(',')) {
-    const kernels = await kernelsFor(chip);
-    writeFileSync(file, JSON.stringify(kernels));
-    const figures = judged(chip, file, join(scratch, `${chip}.tsv`));
+    const { kernels, pairs } = await kernelsFor(chip);
+    const compared = codesMayTake[chip] === undefined ? [] : pairs.flatMap(({ codes, dense }) => [codes, ...dense]);
+    const apart = compared.filter(({ code }) => !kernels.some((kernel) => kernel.code === code));
+    const all = [...kernels, ...new Map(apart.map((kernel) => [kernel.code, kernel])).values()];
+    writeFileSync(file, JSON.stringify(all));
+    const told = judged(chip, file, join(scratch, `${chip}.tsv`));
+    const cycles = new Map(told.map((figure, at) => [all[at]?.code, figure.cycles]));
+    const figures = told.slice(0, kernels.length);
     results[chip] = byFamily(figures.filter(({ failure }) => failure === undefined));
     print(chip, results[chip], before[chip]);
-    complaints.push(...complaintsOf(chip, figures, results[chip], before[chip]));
+    complaints.push(...complaintsOf(chip, figures, results[chip], before[chip]), ...slowCodes(chip, pairs, cycles));
     const onUnits = matrixKernels(kernels);
     const missing = onUnits.filter((kernel) => !usesMatrixUnits(chip, kernel, scratch));
     complaints.push(...missing.map(({ label }) => `${chip}: ${label} has no ${chips[chip].instruction}`));

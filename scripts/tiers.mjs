@@ -67,7 +67,7 @@ function vitestArguments({ files, only, steps }, report) {
 
 /** @param {TierRun} asked @returns {Promise<import('./lib/tierTable.mjs').Row[] | string>} or what is missing for it */
 async function runTiers(asked) {
-  const { driver, tiers, files, only, steps } = asked;
+  const { driver, tiers, files, only, steps, bounds = values.bounds } = asked;
   if (tiers.length === 0) return `${driver.title} has no tier of ${values.tiers}`;
   if (files === undefined && shared === undefined) return `${driver.title}: ../shared is not here`;
   const launch = await driver.launch();
@@ -79,7 +79,7 @@ async function runTiers(asked) {
     ...launch.env,
     LOWRANK_TEST_TIERS: tiers.join(),
     LOWRANK_GOLDEN_STEPS: steps?.toString(),
-    LOWRANK_BOUNDS: values.bounds ? '1' : undefined,
+    LOWRANK_BOUNDS: bounds ? '1' : undefined,
   };
   const args = [...launch.args, vitest, 'run', ...launch.options, ...vitestArguments(asked, file)];
   const { code } = await run(launch.program, args, { env });

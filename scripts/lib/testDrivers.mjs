@@ -17,11 +17,17 @@ import { findVulkanDriver } from './vulkanDriver.mjs';
  */
 
 /**
- * Tests on a driver: of which kernels (all of an empty list, none of none), those whose name matches `only`, and how
- * many steps of PyTorch's run.
+ * Tests on a driver: of which kernels (all of an empty list, none of none), those whose name matches `only`, how many
+ * steps of PyTorch's run, and whether every index of kernels is checked.
  *
- * @typedef {{ driver: TestDriver, tiers: readonly string[], files?: readonly string[], only?: string, steps?: number }}
- *   TierRun
+ * @typedef {{
+ *   driver: TestDriver;
+ *   tiers: readonly string[];
+ *   files?: readonly string[];
+ *   only?: string;
+ *   steps?: number;
+ *   bounds?: boolean;
+ * }} TierRun
  */
 
 /** A fork would start without what this process was started with. */
@@ -82,6 +88,7 @@ export const shortRuns = [
     files: ['matmul', 'encoded'],
     only: 'rounds operands|adds a low-rank|rows8: with|LoRA layer|260K,',
     steps: 2,
+    bounds: true,
   },
   {
     driver: testDrivers.wgpu,

@@ -37,8 +37,11 @@ function listed(options: readonly string[], which: 'enable' | 'disable'): string
   return options.filter((each) => each.startsWith(prefix)).flatMap((each) => each.slice(prefix.length).split(','));
 }
 
-/** The tiers whose kernels' tests run with every index checked, in CI. */
-export const boundedTiers: readonly string[] = ['registers', 'portable', 'subgroups'];
+/**
+ * The tiers whose kernels' tests run with every index checked, in CI; `f16` has the indices of `subgroups`, word for
+ * word (`testing/tierIndices.test.ts`).
+ */
+export const boundedTiers: readonly string[] = ['registers', 'portable', 'subgroups', 'f16'];
 
 /** The error where somebody else decides about guards. */
 export function cannotTrust(who: string): LowrankError {

@@ -113,10 +113,7 @@ function writeMain(
     const given = member.builtins.map(({ builtin }) => (builtin === 'workgroup_id' ? id : builtin));
     return `if (flat < ${sizes.one(end)}) { member${at}(${given.join(', ')}); }`;
   });
-  const functions = members.map(
-    ({ builtins: list, body }, at) =>
-      `fn member${at}(${list.map(({ name, type }) => `${name}: ${type}`).join(', ')}) {${body}}`,
-  );
+  const functions = members.map((member, at) => writeMember(member, at));
   const main = `@compute ${members[0]?.attributes ?? '@workgroup_size(1)'}
 fn main(${parameters.join(', ')}) {
   let flat = workgroup_id.x + workgroup_id.y * ${sizes.one(workgroups[0])};
@@ -124,6 +121,18 @@ fn main(${parameters.join(', ')}) {
 }
 `;
   return { main: [...functions, main], workgroups };
+}
+
+/**
+ * A member as a function. Of a parameter the compiler knows no bound: the mask says the local index's, so that no index
+ * made from it is clamped.
+ */
+function writeMember({ attributes, builtins, body }: ShaderText, at: number): string {
+  const [, size = ''] = /@workgroup_size\((\d+)\)/.exec(attributes) ?? [];
+  const lane = builtins.find(({ builtin }) => size !== '' && builtin === 'local_invocation_index')?.name;
+  const parameters = builtins.map(({ name, type }) => `${name === lane ? `${name}Given` : name}: ${type}`);
+  const mask = lane === undefined ? '' : `\n  let ${lane} = ${lane}Given % ${size}u;`;
+  return `fn member${at}(${parameters.join(', ')}) {${mask}${body}}`;
 }
 
 const elementBytes: Readonly<Record<string, number>> = {

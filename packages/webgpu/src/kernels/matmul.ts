@@ -36,11 +36,12 @@ export const matmul = defineKernel<MatmulAttrs>({
       : undefined,
 });
 
-function labelOf({ m, n, k, b, encoding, transposeA, transposeB, further, epilogue }: Product): string {
+function labelOf({ m, n, k, b, encoding, transposeA, transposeB, further, made, epilogue }: Product): string {
   const sides = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
   const inner = [k, ...further.map((factors) => factors.k)].join(epilogue?.form === 'swiglu' ? '|' : '+');
   const form = epilogue === undefined ? '' : ` ${epilogue.form}`;
-  return `matmul ${sides} ${m}x${n}x${inner} ${encoding?.kind ?? b[0].dtype}${form}`;
+  const left = made === undefined ? '' : ` of ${made.form}`;
+  return `matmul ${sides} ${m}x${n}x${inner} ${encoding?.kind ?? b[0].dtype}${left}${form}`;
 }
 
 /** A product of few rows makes its left operand itself: every thread reads all of its rows anyway. */

@@ -34,8 +34,11 @@ function planOf(...sizes: readonly (readonly [m: number, n: number, k: number])[
   );
 }
 
-/** A device on which the third candidate takes half as long as the others, and compiling takes `compiling` ms. */
-function deviceOf({ compiling = 10, stands = false } = {}) {
+/**
+ * A device on which the third candidate takes half as long as the others, and compiling takes `compiling` ms. Its clock
+ * may stand still (`stands`), or tell nothing of a class that is `tooShort` for it.
+ */
+function deviceOf({ compiling = 10, stands = false, tooShort = '' } = {}) {
   const opened: string[] = [];
   const clock = { at: 0 };
   const stage: Stage = {
@@ -54,7 +57,7 @@ function deviceOf({ compiling = 10, stands = false } = {}) {
             runs.map(({ entry, repeats }) => {
               const took = (entry === 2 ? 1 : 2) * repeats;
               clock.at += took;
-              return stands ? 0 : took;
+              return stands || shape.key === tooShort ? 0 : took;
             }),
           ),
         dispose: () => undefined,
@@ -167,6 +170,16 @@ describe('the tuner', () => {
     expect(events).toEqual([]);
     expect(opened).toHaveLength(1);
     expect((await decide({ store })).opened).toHaveLength(3);
+  });
+
+  it('keeps the table’s form of a class that is too short for a clock that told of others', async () => {
+    const [store, device] = [memoryStore(), deviceOf({ tooShort: keys[2] ?? '' })];
+    const { forms, opened } = await decide({ store, device });
+    expect(opened).toEqual([keys[0], keys[2], keys[1]]);
+    expect(forms).toEqual([expect.any(String), expect.any(String), undefined]);
+    const again = await decide({ store });
+    expect(again.forms).toEqual(forms);
+    expect(again.opened).toEqual([]);
   });
 
   it('does without a cache that cannot be read or written', async () => {

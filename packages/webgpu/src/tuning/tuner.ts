@@ -29,8 +29,14 @@ interface Contested extends ContestedProduct {
 
 /**
  * Decides on a form for each class of products, once, the dearest first: by what was kept, else by measuring for a few
- * seconds in all. Classes that no time is left for keep the table's form, and that is kept too: the next run computes
- * the same.
+ * seconds in all. Classes that no time is left for, or that are too short for the clock, keep the table's form, and
+ * that is kept too: the next run computes the same.
+ *
+ * All is measured before the first step, not behind the first steps. The forms of a class may sum in different orders:
+ * a run whose forms changed at a step that a clock decided could not be repeated, and a checkpoint would have to tell
+ * which step had which. Launches of a step in between would disturb what is timed, so that the choice itself would
+ * change from run to run; and the device would be as busy, only later. It is a few seconds, once for a device and
+ * driver.
  */
 export class Tuner {
   readonly #stage: Stage;
@@ -67,11 +73,14 @@ export class Tuner {
     const dearestFirst = contested.toSorted((a, b) => b.flops - a.flops || (a.shape.key < b.shape.key ? -1 : 1));
     const decided: Decision[] = [];
     for (const product of dearestFirst) {
-      const decision = await this.#measure(product, deadline);
-      if (decision === undefined) {
+      const told = await this.#measure(product, deadline);
+      const hasTold = [...this.#decisions.values()].some(({ best }) => best !== undefined);
+      if (told === undefined && !hasTold) {
         this.#isBlind = true;
         break;
       }
+      // A clock that told of dearer classes is too coarse for this one: that is kept too.
+      const decision = told ?? { form: undefined };
       this.#decisions.set(product.shape.key, decision);
       decided.push(decision);
     }

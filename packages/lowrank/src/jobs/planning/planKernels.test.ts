@@ -35,6 +35,20 @@ test('in mixed precision, products on the matrix units of a GPU', async () => {
   expect(products.every(({ code }) => code.includes('subgroupMatrixMultiplyAccumulate'))).toBe(true);
 });
 
+test('apart: each product over codes has one over 16 bits beside it, in a launch of its own', async () => {
+  for (const of of ['step', 'text'] as const) {
+    const options = { ...step, of, apart: true, profile: profileOf(subgroups) };
+    const [dense, codes] = await Promise.all(
+      (['lora', 'qlora'] as const).map((method) => planKernels({ ...options, method })),
+    );
+    const labels = new Set(dense?.map(({ label }) => label));
+    const overCodes = codes?.filter(({ label }) => label.includes(' block4 ')) ?? [];
+    expect(overCodes.length).toBeGreaterThan(3);
+    for (const { label } of overCodes) expect(labels).toContain(label.replace(' block4 ', ' bf16 '));
+    for (const { code } of dense ?? []) expect(code).not.toContain('fn member1(');
+  }
+});
+
 test('kernels by the profile of a GPU, over codes with a quantized base', async () => {
   const kernels = await planKernels({ ...step, method: 'qlora', profile: profileOf(subgroups) });
   const of = (part: string): string[] => kernels.flatMap(({ label, code }) => (label.includes(part) ? [code] : []));

@@ -1,6 +1,7 @@
 import { portableProfile, portableSpec, lowerPlan } from '@lowrank/webgpu';
 import type { DeviceProfile, KernelDispatch } from '@lowrank/webgpu';
-import type { Plan } from '@lowrank/tensor/backend';
+import type { BackendSpec, Plan } from '@lowrank/tensor/backend';
+import type { MatmulAttrs, Spec } from '@lowrank/tensor/op';
 import { plannedRun } from './plannedRun.js';
 import type { PlanOptions } from './plannedRun.js';
 import { planDecoding } from './planDecoding.js';
@@ -16,6 +17,11 @@ export interface PlanKernelsOptions extends Omit<PlanOptions, 'device' | 'memory
   readonly workgroupMemory?: number;
   /** Of a training step (the default), of a text of `maxLength` (its prompt is read, a token drawn), or of a token. */
   readonly of?: 'step' | 'text' | 'token';
+  /**
+   * Every product in a launch of its own and no sums of products, as matrices in codes are launched: so those over any
+   * matrix compare. Default: no.
+   */
+  readonly apart?: boolean;
 }
 
 /** A kernel of a plan: its WGSL (entry point `main`), and how often a step launches it. */
@@ -43,16 +49,24 @@ export async function planKernels(options: PlanKernelsOptions): Promise<PlannedK
 export async function planStepOn({
   profile = portableProfile(),
   of = 'step',
+  apart = false,
   ...options
 }: PlanKernelsOptions): Promise<{ plans: readonly Plan[]; profile: DeviceProfile }> {
   const model = await readModelConfig(options);
-  const spec = portableSpec(commonLimits, { profile });
+  const known = portableSpec(commonLimits, { profile });
+  const spec = apart ? withoutSums(known) : known;
   const device = { name: 'a GPU', spec, memoryBytes: undefined };
   const run = plannedRun(options, model);
   if (of === 'step') return { plans: (await planRun(run, device)).plans, profile };
   const { prefill, decode } = await planDecoding(run, device);
   const plans = of === 'token' ? [decode] : [prefill, decode];
   return { plans, profile };
+}
+
+function withoutSums(spec: BackendSpec): BackendSpec {
+  const product = (inputs: readonly Spec[], attrs: object): boolean =>
+    (attrs as MatmulAttrs).further === undefined && spec.fusion.product?.(inputs, attrs) === true;
+  return { ...spec, launchClass: () => undefined, fusion: { ...spec.fusion, product } };
 }
 
 function distinct(dispatches: readonly KernelDispatch[]): PlannedKernel[] {

@@ -34,14 +34,17 @@ export function loadRight(right: Matrix, tile: Tile, walk: Walk): TileLoad {
   return { before: '', load: loadTile(right, tile, walk) };
 }
 
-/** Cooperative load of bk × width elements, zero outside the matrix. */
+/**
+ * Cooperative load of bk × width elements, zero outside the matrix. `outer` is masked, which changes nothing, so that a
+ * browser's compiler sees that every place lies within the tile, and clamps none of the indices.
+ */
 export function loadTile(matrix: Matrix, { name, element, width, start, limit, cell }: Tile, walk: Walk): string {
   const { bk, threads } = walk;
   const unit = matrix.vector ? 4 : 1;
   const total = (bk * width) / unit;
   const along = matrix.alongInner ? bk / unit : width / unit;
   let code = `    for (var v = lane; v < ${total}u; v += ${threads}u) {
-      let inner = (v % ${along}u) * ${unit}u; let outer = v / ${along}u;
+      let inner = (v % ${along}u) * ${unit}u; let outer = (v / ${along}u) % ${total / along}u;
 `;
   code += matrix.alongInner
     ? `      let x = ${start} + outer; let y = k + inner; let inside = x < ${limit} && y < k1;\n`
