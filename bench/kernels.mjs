@@ -1,6 +1,6 @@
 /**
  * `node bench/kernels.mjs [--config SmolLM2-135M] [--method lora|qlora|full] [--batch-size 8] [--max-length 512]
- * [--tier portable|subgroups] [--out kernels.json] [--groups] [--of step|text|token]` Writes every kernel of a training
+ * [--tier portable|subgroups|f16|matrices] [--out kernels.json] [--groups] [--of step|text|token]` Writes every kernel of a training
  * step (or of writing a text, or a token of it) as `[{label, code, launches, bytes}]`, without a GPU: for compilers of
  * GPUs that are not at hand. `--groups` prints dispatches and bytes by groups of launches. Build first.
  */
@@ -21,7 +21,17 @@ const { values } = parseArgs({
     of: { type: 'string', default: 'step' },
   },
 });
-const gpu = { vendor: 'any', architecture: '', device: '', description: '', software: false, features: ['subgroups'] };
+const features = ['subgroups', 'shader-f16', 'subgroup-size-control', 'chromium-experimental-subgroup-matrix'];
+const subgroupMatrices = [{ m: 16, n: 16, k: 16, operand: 'f16', sum: 'f32' }];
+const gpu = {
+  vendor: 'any',
+  architecture: '',
+  device: '',
+  description: '',
+  software: false,
+  features,
+  subgroupMatrices,
+};
 const options = {
   config: values.config,
   method: values.method,

@@ -84,6 +84,11 @@ export interface BackendSpec {
    * Without it all are.
    */
   launchClass?(op: KernelName, inputs: readonly Spec[], outputs: readonly Spec[], attrs: object): string | undefined;
+  /**
+   * In mixed precision: whether the kernel of an instruction reads and writes, in f16 as in f32, what its op declares
+   * as `halves`, rows of whole groups of four. Without it all intermediates are f32.
+   */
+  keepsHalves?(op: KernelName, inputs: readonly Spec[], outputs: readonly Spec[], attrs: object): boolean;
   /** Scratch memory of one kernel launch, in bytes; 0 for most. */
   workspaceBytes(op: KernelName, inputs: readonly Spec[], outputs: readonly Spec[], attrs: object): number;
 }

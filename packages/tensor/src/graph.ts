@@ -34,6 +34,12 @@ export function currentScope(): string {
 /** dL/d(input) for each input; undefined where none is needed or none exists. */
 export type Gradients = readonly (Tensor | undefined)[];
 
+/** Places of operands among an op's inputs, and among its outputs. */
+export interface Halves {
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+}
+
 /** What an op's gradient rule is given. */
 export interface VjpContext<Attrs> {
   readonly inputs: readonly Tensor[];
@@ -106,6 +112,12 @@ export interface Op<Name extends string, Attrs extends object> {
    * of its own first inputs.
    */
   readonly remakes?: { readonly op: string; readonly inputs: number; readonly attrs: Attrs };
+  /**
+   * Operands that 16 bits are enough for in mixed precision, by place: those that products round so anyway, what is
+   * kept for the backward pass, and gradients on their way to a product. Sums, and what adds up from layer to layer,
+   * are not among them.
+   */
+  halves?(attrs: Attrs): Halves;
   /** Floating-point operations, multiply and add counted apart. */
   flops?(inputs: readonly Spec[], attrs: Attrs): number;
 }

@@ -68,6 +68,8 @@ export function operand(operands: readonly Operand[], index: number, what: strin
 export interface KernelEntry {
   launches(step: Step, context: KernelContext): KernelDispatch[];
   workspace(inputs: readonly Spec[], outputs: readonly Spec[], attrs: object, context: ChoiceContext): number;
+  /** Whether it reads and writes in f16, as in f32, what its op declares as `halves`. */
+  halves(inputs: readonly Spec[], outputs: readonly Spec[], attrs: object, context: ChoiceContext): boolean;
   /** Steps of one class, of this op or of others, may become one dispatch; undefined for those that stay alone. */
   launchClass(
     inputs: readonly Spec[],
@@ -81,6 +83,7 @@ export interface KernelEntry {
 export function defineKernel<Attrs extends object>(kernel: {
   launches: Kernel<Attrs>;
   workspace?: (inputs: readonly Spec[], outputs: readonly Spec[], attrs: Attrs, context: ChoiceContext) => number;
+  halves?: (inputs: readonly Spec[], outputs: readonly Spec[], attrs: Attrs, context: ChoiceContext) => boolean;
   launchClass?: (
     inputs: readonly Spec[],
     outputs: readonly Spec[],
@@ -92,6 +95,7 @@ export function defineKernel<Attrs extends object>(kernel: {
     // The op that made the step checked its attributes: here is the one place that trusts it.
     launches: (step, context) => kernel.launches(step as KernelStep<Attrs>, context),
     workspace: (inputs, outputs, attrs, context) => kernel.workspace?.(inputs, outputs, attrs as Attrs, context) ?? 0,
+    halves: (inputs, outputs, attrs, context) => kernel.halves?.(inputs, outputs, attrs as Attrs, context) ?? false,
     launchClass: (inputs, outputs, attrs, context) => kernel.launchClass?.(inputs, outputs, attrs as Attrs, context),
   };
 }

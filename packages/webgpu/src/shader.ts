@@ -20,6 +20,7 @@ export class Shader {
   readonly #bound: Bound[] = [];
   readonly #context: KernelContext;
   readonly #features = new Set<string>();
+  readonly #declared = new Set<string>();
   #usesScalars = false;
   readonly #sizes = new Map<string, number>();
 
@@ -67,6 +68,11 @@ export class Shader {
     this.#features.add(feature);
   }
 
+  /** Declares something at module scope, once. */
+  declare(wgsl: string): void {
+    this.#declared.add(wgsl);
+  }
+
   launch(options: { label: string; body: string; workgroups: readonly [number, number, number] }): KernelDispatch {
     const written = new Set(this.#bound.filter((bound) => bound.written).map((bound) => bound.slice.buffer));
     const bindings: Binding[] = [];
@@ -95,7 +101,8 @@ export class Shader {
         sizes: [...this.#sizes.values()],
       });
     }
-    const { label, body, workgroups } = options;
+    const { label, workgroups } = options;
+    const body = [...this.#declared, options.body].join('');
     const bound = this.#bound.map(({ name, type }) => ({ name, type }));
     const source = { features: [...this.#features], bound, body };
     return { label, code: `${declarations}\n${body}`, bindings, workgroups, source };

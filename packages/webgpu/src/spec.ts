@@ -63,6 +63,9 @@ export function backendSpec(
         product: (inputs, attrs) => hasProduct(inputs, attrs as MatmulAttrs, choice),
       }),
     },
+    ...(profile.precision === 'mixed' && {
+      keepsHalves: (op, inputs, outputs, attrs) => kernel(op).halves(inputs, outputs, attrs, choice),
+    }),
     workspaceBytes: (op, inputs, outputs, attrs) => kernel(op).workspace(inputs, outputs, attrs, choice),
     ...(groupsLaunches(profile) && {
       launchClass: (op, inputs, outputs, attrs) => kernel(op).launchClass(inputs, outputs, attrs, choice),

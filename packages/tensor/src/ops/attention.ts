@@ -39,6 +39,8 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
   name: 'attention',
   infer(inputs, attrs) {
     const { batch, queries, heads } = attentionSizes(inputs, attrs);
+    const [q, k, v] = inputs;
+    if (q?.dtype !== 'f32' || k?.dtype !== v?.dtype) failAttention('q in f32, k and v of one dtype', inputs);
     return [
       { shape: inputs[0]?.shape ?? [], dtype: 'f32' },
       { shape: [batch, heads, queries], dtype: 'f32' },
@@ -79,6 +81,7 @@ export const attentionOp = defineOp<'attention', AttentionAttrs>({
       });
     });
   },
+  halves: () => ({ inputs: [0, 1, 2], outputs: [0] }),
   flops: (inputs, attrs) => attentionFlops(inputs, attrs, 2),
 });
 
@@ -114,6 +117,7 @@ export const attentionBackward = defineOp<'attentionBackward', AttentionAttrs>({
       }
     });
   },
+  halves: () => ({ inputs: [0, 1, 2, 3, 5], outputs: [0, 1, 2] }),
   flops: (inputs, attrs) => attentionFlops([...inputs.slice(0, 3), ...inputs.slice(6)], attrs, 5),
 });
 
@@ -131,10 +135,8 @@ export function attentionSizes(inputs: readonly Spec[], attrs: AttentionAttrs): 
   const [q, k, v, ...masks] = inputs;
   const [batch = 0, queries = 0, heads = 0, size = 0] = q?.shape ?? [];
   const [, keys = 0, keyHeads = 0] = k?.shape ?? [];
-  const fail = (expected: string): never => {
-    throw shapeError('attention', expected, inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(', '));
-  };
-  if ([q, k, v].some((spec) => spec?.shape.length !== 4) || q?.dtype !== 'f32' || !storable(k) || k?.dtype !== v?.dtype)
+  const fail = (expected: string): never => failAttention(expected, inputs);
+  if ([q, k, v].some((spec) => spec?.shape.length !== 4 || !storable(spec)))
     fail('q in f32, k and v in f32 or f16, of [B, T, H, D]');
   if (k?.shape.join() !== v?.shape.join() || k?.shape[0] !== batch || k.shape[3] !== size)
     fail('k and v of one shape, with the batch and head size of q');
@@ -150,6 +152,10 @@ export function attentionSizes(inputs: readonly Spec[], attrs: AttentionAttrs): 
   if (attrs.lengths && (lengths?.dtype !== 'i32' || sizeOf(lengths.shape) !== batch)) fail('lengths i32 [B]');
   if (!attrs.lengths && queries > keys) fail('no more queries than keys');
   return { batch, queries, keys, heads, keyHeads, size };
+}
+
+function failAttention(expected: string, inputs: readonly Spec[]): never {
+  throw shapeError('attention', expected, inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(', '));
 }
 
 /** f32, or f16 in whole words for each position. */

@@ -63,6 +63,7 @@ export const crossEntropyRowsOp = defineOp<'crossEntropyRows', CrossEntropyRowsA
     });
   },
   inPlace: [[0, 1]],
+  halves: () => ({ inputs: [0], outputs: [1] }),
   prune: (attrs, used) => (used[1] === true ? attrs : { ...attrs, gradient: false }),
   flops: ([logits]) => 4 * sizeOf(logits?.shape ?? []),
 });

@@ -6,9 +6,9 @@ import { apply, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 import { describe } from '../graph.js';
 import { sameShape, shapeError, showShape, sizeOf } from '../shape.js';
-import { matmulPlaces, matmulSizes, matmulTermSizes } from './matmulOperands.js';
+import { matmulPlaces, matmulSizes, matmulTerms, matmulTermSizes } from './matmulOperands.js';
 import type { MatmulAttrs } from './matmulOperands.js';
-import { matmulReference, resultSpecs } from './matmulReference.js';
+import { inferProduct, matmulReference } from './matmulReference.js';
 import { reshape } from './view.js';
 
 /**
@@ -23,7 +23,7 @@ import { reshape } from './view.js';
  */
 export const matmulOp = defineOp<'matmul', MatmulAttrs>({
   name: 'matmul',
-  infer: resultSpecs,
+  infer: inferProduct,
   vjp({ inputs, attrs, cotangents: [g], needs: [needA, needB] }) {
     const [a, b] = inputs;
     if (a === undefined || b === undefined || g === undefined) return [];
@@ -52,6 +52,22 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
     attrs.lowRank === undefined && attrs.addend === undefined && attrs.scaled !== true
       ? { ...attrs, scaled: true }
       : undefined,
+  // What is added is a sum itself, and the scale one number.
+  halves: (attrs) => {
+    const { epilogue } = matmulPlaces(attrs);
+    const operands = Array.from(
+      { length: epilogue + (attrs.epilogue?.form === 'swigluGradient' ? 2 : 0) },
+      (_, at) => at,
+    );
+    const factors = matmulTerms(operands, attrs).flatMap(({ term, a, b, h, u }) => [
+      a,
+      ...(term.encoding === undefined ? b : []),
+      h,
+      u,
+    ]);
+    const inputs = [...factors.filter((at) => at !== undefined), ...operands.slice(epilogue)];
+    return { inputs, outputs: [0, 1, 2] };
+  },
   inPlace: (attrs) => {
     const { addend, epilogue } = matmulPlaces(attrs);
     if (attrs.epilogue?.form === 'swigluGradient')

@@ -137,7 +137,8 @@ function termSizes({ a, b: parts, h, u }: TermOperands<Spec>, term: MatmulTerm, 
   const b: Spec | undefined =
     encoding === undefined ? parts[0] : { shape: [encoding.rows, encoding.columns], dtype: 'f32' };
   if (a === undefined || b === undefined) return fail('two operands');
-  if (a.dtype !== 'f32' || !['f32', 'f16', 'bf16'].includes(b.dtype)) fail('a in f32 and b in f32, f16 or bf16');
+  if (!['f32', 'f16'].includes(a.dtype) || !['f32', 'f16', 'bf16'].includes(b.dtype))
+    fail('a in f32 and b in f32, f16 or bf16');
   if (encoding !== undefined && transposeA) fail('a as it is, beside an encoded matrix');
   if (a.shape.length !== b.shape.length || (a.shape.length !== 2 && a.shape.length !== 3))
     fail('two matrices, or two stacks of as many matrices');

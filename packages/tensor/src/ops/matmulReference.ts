@@ -1,5 +1,6 @@
 import { decode } from '../numeric/encoding.js';
 import type { ReferenceContext, Spec } from '../op.js';
+import { shapeError, showShape } from '../shape.js';
 import type { LeftForm } from '../spec.js';
 import { matmulOperands, matmulSizes, matmulTerms, matmulTermSizes } from './matmulOperands.js';
 import type { MatmulAttrs, MatmulSizes, MatmulTerm, TermOperands } from './matmulOperands.js';
@@ -65,6 +66,13 @@ function resultsOf({ epilogue }: MatmulAttrs): number {
   if (epilogue === undefined) return 1;
   if (epilogue.form === 'swiglu') return epilogue.keeps ? 3 : 1;
   return epilogue.forward === true ? 3 : 2;
+}
+
+/** The results of a matmul of a program's own: a in f32 (in f16 only where the planner keeps it so). */
+export function inferProduct(inputs: readonly Spec[], attrs: MatmulAttrs): Spec[] {
+  if (matmulTerms(inputs, attrs).some(({ a, h }) => a?.dtype === 'f16' || h?.dtype === 'f16'))
+    throw shapeError('matmul', 'a in f32', inputs.map(({ shape, dtype }) => `${dtype}${showShape(shape)}`).join(' · '));
+  return resultSpecs(inputs, attrs);
 }
 
 /** Every result has one shape. */

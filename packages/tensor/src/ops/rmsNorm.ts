@@ -33,6 +33,7 @@ export const rmsNormOp = defineOp<'rmsNorm', RmsNormAttrs>({
     });
   },
   asLeftOperand: ({ epsilon }) => ({ form: 'rmsNorm', epsilon }),
+  halves: () => ({ inputs: [], outputs: [0] }),
   flops: ([x]) => 4 * sizeOf(x?.shape ?? []),
 });
 
@@ -65,6 +66,7 @@ export const rmsNormBackward = defineOp<'rmsNormBackward', RmsNormBackwardAttrs>
           [2, 0],
         ]
       : [[2, 0]],
+  halves: () => ({ inputs: [2], outputs: [] }),
   absorbAddend: (attrs) => (attrs.addend === true ? undefined : { ...attrs, addend: true }),
   flops: ([x]) => 9 * sizeOf(x?.shape ?? []),
 });

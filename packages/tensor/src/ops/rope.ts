@@ -59,6 +59,7 @@ export const ropeOp = defineOp<'rope', RopeAttrs>({
   },
   // A kernel turns both of a pair before it writes either.
   inPlace: [[0, 0]],
+  halves: () => ({ inputs: [0], outputs: [0] }),
   flops: ([x]) => 3 * sizeOf(x?.shape ?? []),
 });
 

@@ -34,6 +34,7 @@ export const swigluOp = defineOp<'swiglu', None>({
   ],
   asLeftOperand: () => ({ form: 'swiglu' }),
   asEpilogue: () => ({ form: 'swiglu', keeps: true }),
+  halves: () => ({ inputs: [0, 1], outputs: [0] }),
   flops: ([x]) => 5 * sizeOf(x?.shape ?? []),
 });
 
@@ -61,6 +62,7 @@ export const swigluBackward = defineOp<'swigluBackward', SwigluBackwardAttrs>({
     [2, 2],
   ],
   asEpilogue: ({ forward }) => ({ form: 'swigluGradient', ...(forward === true && { forward }) }),
+  halves: () => ({ inputs: [0, 1, 2], outputs: [0, 1, 2] }),
   remakes: { op: 'swiglu', inputs: 2, attrs: { forward: true } },
   flops: ([x]) => 10 * sizeOf(x?.shape ?? []),
 });

@@ -7,6 +7,7 @@ import { fuseElementwise } from './fuseElementwise.js';
 import { fuseLeftOperand } from './fuseLeftOperand.js';
 import { fuseMatmul } from './fuseMatmul.js';
 import { groupLaunches } from './groupLaunches.js';
+import { keepHalves } from './keepHalves.js';
 import { layOut } from './layout.js';
 import { place } from './place.js';
 import { lower, removeDead } from './program.js';
@@ -22,7 +23,7 @@ export interface BuildPlanOptions {
 
 /**
  * From a trace to a plan: lowering with common-subexpression removal, dead-code removal, large tensors cut by rows,
- * scales into what they multiply, matmul epilogues, elementwise fusion, layout (packs, in-place updates), launches
+ * scales into what they multiply, matmul epilogues, elementwise fusion, intermediates in 16 bits, layout (packs, in-place updates), launches
  * gathered into one, placement. A pure function of the trace and the backend's spec: it needs no device and no data.
  */
 export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: BuildPlanOptions = {}): Plan {
@@ -38,6 +39,7 @@ export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: Bu
   if (fusion) fuseEpilogue(program, spec);
   if (fusion && spec.fusion.elementwiseInstructions > 1) fuseElementwise(program, spec);
   removeDead(program);
+  keepHalves(program, spec);
   layOut(program, spec.alignment);
   return place(program, groupLaunches(program, spec), spec);
 }

@@ -35,7 +35,8 @@ export class Value {
   offset = 0;
 
   constructor(
-    readonly spec: Spec,
+    /** Its dtype is another where the planner keeps it in 16 bits. */
+    public spec: Spec,
     /** Where the data comes from, for leaves. */
     readonly leaf?: Exclude<Node, { kind: 'op' }> | SourcePiece,
   ) {}

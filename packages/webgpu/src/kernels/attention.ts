@@ -72,6 +72,7 @@ ${attentionHead(layout, lengthsOf(shader, layout).Q)}${forwardBody(shader, layou
       }),
     ];
   },
+  halves: (inputs, _, attrs, context) => keyParts(layoutOf(inputs, attrs, context, 'forward'), context) === undefined,
   workspace(inputs, _, attrs, context) {
     const layout = layoutOf(inputs, attrs, context, 'forward');
     return decodeWorkspace(layout, keyParts(layout, context) ?? 1);

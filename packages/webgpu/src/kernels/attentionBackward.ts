@@ -6,7 +6,7 @@ import { defineKernel } from '../kernel.js';
 import type { KernelContext, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 import { keyGradients } from './attention/keyGradients.js';
-import { layoutOf, lengthsOf, visibility } from './attention/layout.js';
+import { bindHeads, layoutOf, lengthsOf, visibility } from './attention/layout.js';
 import type { AttentionKernelAttrs, Layout } from './attention/layout.js';
 import { matrixKeyGradients, matrixQueryGradient } from './attention/matrixGradients.js';
 import type { GradientScene } from './attention/matrixGradients.js';
@@ -37,6 +37,7 @@ export const attentionBackward = defineKernel<AttentionKernelAttrs>({
         : matrixKeyGradients(step, keys),
     ];
   },
+  halves: () => true,
   workspace: ([q]: readonly Spec[]) => sizeOf(q?.shape.slice(0, 3) ?? []) * 16,
 });
 
@@ -45,12 +46,15 @@ export const attentionBackward = defineKernel<AttentionKernelAttrs>({
  * The other passes then need one binding, and no mask logic.
  */
 function queryFacts(step: BackwardStep, layout: Layout, workspace: Slice, context: KernelContext): KernelDispatch {
-  const { batch, queries, heads, size } = layout;
+  const { batch, queries, heads, size, groups } = layout;
   const shader = new Shader(context);
   const { Q } = lengthsOf(shader, layout);
-  const o = shader.read('o', operandOf(step, 3));
+  const vectors = { size, groups, padded: groups };
+  const [o, g] = [
+    bindHeads(shader, 'o', operandOf(step, 3), vectors),
+    bindHeads(shader, 'g', operandOf(step, 5), vectors),
+  ];
   const lse = shader.read('lse', operandOf(step, 4));
-  const g = shader.read('g', operandOf(step, 5));
   const seen = visibility(shader, layout, step.attrs, {
     segments: step.attrs.segments ? operandOf(step, 6) : undefined,
     lengths: undefined,
@@ -58,7 +62,7 @@ function queryFacts(step: BackwardStep, layout: Layout, workspace: Slice, contex
   const facts = shader.write('facts', workspace, 'vec4<f32>');
   const total = batch * heads * queries;
   const workgroups = grid(Math.ceil(total / 64));
-  const body = `${seen}
+  const body = `${o.code}${g.code}${seen}
 ${mainHead(64, workgroups)}
   if (index >= ${shader.size('total', total)}) { return; }
   let i = index % ${Q};
@@ -66,7 +70,7 @@ ${mainHead(64, workgroups)}
   let b = index / (${Q} * ${heads}u);
   let start = ((b * ${Q} + i) * ${heads}u + head) * ${size}u;
   var delta = 0.0f;
-  for (var d = 0u; d < ${size}u; d++) { delta = fma(${g}[start + d], ${o}[start + d], delta); }
+  for (var c = 0u; c < ${groups}u; c++) { delta += dot(load_g(start, c), load_o(start, c)); }
   ${facts}[index] = vec4<f32>(${lse}[index], delta, vec2<f32>(visible(b, i)));
 }
 `;

@@ -18,6 +18,7 @@ describeKernel(
         [1, 1],
         [3, 5],
         [7, 67],
+        [7, 68],
         [4, 1031],
       ])
         await check(rows(count, width, 4), { c: 40, magnitude: 4 + Math.log(width) });
@@ -27,7 +28,8 @@ describeKernel(
       for (const [count = 1, width = 1] of [
         [1, 1],
         [7, 67],
-        [4, 1031],
+        [7, 68],
+        [4, 1032],
       ]) {
         const plain = rows(count, width, 4);
         for (const terms of [{ labelSmoothing: 0.1 }, { zLoss: 0.01 }, { labelSmoothing: 0.2, zLoss: 0.05 }]) {

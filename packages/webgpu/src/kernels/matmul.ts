@@ -1,6 +1,7 @@
 import type { Operand } from '@lowrank/tensor/backend';
 import { matmulOperands, matmulSizes, matmulTerms, matmulTermSizes } from '@lowrank/tensor/op';
 import type { MatmulAttrs, MatmulTerm, Spec, TermOperands } from '@lowrank/tensor/op';
+import { bindCells } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
@@ -29,6 +30,7 @@ export const matmul = defineKernel<MatmulAttrs>({
     if (choice.splits === 1 || step.workspace === undefined) return [main];
     return [main, sumParts({ label, product, splits: choice.splits, workspace: step.workspace, context })];
   },
+  halves: (inputs, _, attrs, context) => /tile|matrix/.test(chooseProduct(sizeOfProduct(inputs, attrs), context).kind),
   workspace: (inputs, _, attrs, context) => productWorkspace(sizeOfProduct(inputs, attrs), context),
   launchClass: (inputs, _, attrs, context) =>
     attrs.further === undefined && attrs.epilogue === undefined
@@ -146,14 +148,14 @@ function sumParts(options: {
   const partial = shader.read('partial', workspace, type);
   const added = addend === undefined ? undefined : shader.read('addend', addend.value, type);
   const times = scale === undefined ? '' : ` * ${shader.scalar('scale', scale)}`;
-  const c = shader.write('c', out, type);
+  const c = bindCells(shader, 'c', { slice: out, vector: unit === 4, use: 'write' });
   const workgroups = grid(Math.ceil(total / 64));
   const plus = added === undefined ? '' : ` + ${added}[${addend?.kind === 'row' ? `index % ${width}` : 'index'}]`;
   const body = `${mainHead(64, workgroups)}
   if (index >= ${count}) { return; }
   var sum = ${partial}[index];
   for (var part = 1u; part < ${splits}u; part++) { sum += ${partial}[part * ${count} + index]; }
-  ${c}[index] = sum${times}${plus};
+  ${c.write('index', `sum${times}${plus}`)}
 }
 `;
   return shader.launch({ label: `${options.label} sum of ${splits} parts`, body, workgroups });

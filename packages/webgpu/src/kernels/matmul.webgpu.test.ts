@@ -4,6 +4,7 @@ import { WebgpuBackend } from '../backend.js';
 import { chooseProduct } from '../choices.js';
 import type { KernelTuning } from '../choices.js';
 import {
+  checkInHalves,
   exactInHalf,
   expectWithin,
   isHalf,
@@ -55,7 +56,9 @@ describe.each(productTiers)('matmul, %s kernels', (tier) => {
   async function check(given: KernelCase, k: number, on = backend): Promise<void> {
     const test = isHalf(tier) ? exactInHalf(given) : given;
     const { actual, expected } = await runKernel(on, test);
-    expectWithin(actual[0], expected[0], { c: constant(k), magnitude: magnitudeOf(test)[0] ?? 0 });
+    const bound = { c: constant(k), magnitude: magnitudeOf(test)[0] ?? 0 };
+    expectWithin(actual[0], expected[0], bound);
+    await checkInHalves(on, test, bound);
   }
 
   it.each(transposes)('multiplies awkward sizes, transposed %s %s', async (transposeA, transposeB) => {

@@ -1,4 +1,6 @@
-import type { AttrsOf } from '@lowrank/tensor/backend';
+import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
+import { bindCells } from '../fours.js';
+import type { Stored } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import { rowForm } from '../rowKernel.js';
 import { Shader, literal } from '../shader.js';
@@ -7,30 +9,35 @@ import { rowsOf } from './rmsNorm.js';
 /** dx = f·(g·w − x·f²·mean(x·g·w)) (+ c); may write over g or c, since a lane writes only what it alone has read. */
 export const rmsNormBackward = defineKernel<AttrsOf<'rmsNormBackward'>>({
   launches({ inputs, outputs, attrs: { epsilon, addend } }, context) {
-    const { rows, width } = rowsOf(operand(inputs, 0, 'rmsNormBackward'));
+    const { rows, width, vector, cells } = rowsOf(operand(inputs, 0, 'rmsNormBackward'));
     const shader = new Shader(context);
-    const form = rowForm(shader, rows, width, context);
-    const dx = shader.write('dx', operand(outputs, 0, 'rmsNormBackward'));
-    const x = shader.read('x', operand(inputs, 0, 'rmsNormBackward'));
-    const w = shader.read('w', operand(inputs, 1, 'rmsNormBackward'));
-    const g = shader.read('g', operand(inputs, 2, 'rmsNormBackward'));
-    const plus = addend === true ? ` + ${shader.read('c', operand(inputs, 3, 'rmsNormBackward'))}[start + i]` : '';
-    const loop = `for (var i = first; i < ${width}u; i += ${form.lanes}u)`;
+    const form = rowForm(shader, rows, cells, context);
+    const bind = (name: string, slice: Operand, use: 'read' | 'write'): Stored =>
+      bindCells(shader, name, { slice, vector, use });
+    const input = (name: string, at: number): Stored => bind(name, operand(inputs, at, 'rmsNormBackward'), 'read');
+    const dx = bind('dx', operand(outputs, 0, 'rmsNormBackward'), 'write');
+    const [x, w, g] = [input('x', 0), input('w', 1), input('g', 2)];
+    const plus = addend === true ? ` + ${input('c', 3).read('start + i')}` : '';
+    const loop = `for (var i = first; i < ${cells}u; i += ${form.lanes}u)`;
+    const sum = (total: string, a: string, b: string): string =>
+      vector ? `${total} += dot(${a}, ${b});` : `${total} = fma(${a}, ${b}, ${total});`;
+    const [value, upstream] = [x.read('start + i'), `${g.read('start + i')} * ${w.read('i')}`];
     const body = `${form.helpers}
 ${form.head}
-  let start = row * ${width}u;
+  let start = row * ${cells}u;
   var squares = 0.0f;
   var product = 0.0f;
   ${loop} {
-    let value = ${x}[start + i];
-    squares = fma(value, value, squares);
-    product = fma(value * ${g}[start + i], ${w}[i], product);
+    let value = ${value};
+    ${sum('squares', 'value', 'value')}
+    ${sum('product', 'value', upstream)}
   }
   let factor = 1.0f / sqrt(rowSum(squares, lane) / ${width}.0f + ${literal(epsilon)});
   let scale = rowSum(product, lane) / ${width}.0f * factor * factor;
-  ${loop} { ${dx}[start + i] = factor * (${g}[start + i] * ${w}[i] - ${x}[start + i] * scale)${plus}; }
+  ${loop} { ${dx.write('start + i', `factor * (${upstream} - ${value} * scale)${plus}`)} }
 }
 `;
     return [shader.launch({ label: `rmsNormBackward ${rows}x${width}`, body, workgroups: form.workgroups })];
   },
+  halves: () => true,
 });

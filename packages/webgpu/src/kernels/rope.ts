@@ -1,5 +1,7 @@
 import { sizeOf } from '@lowrank/tensor/op';
-import type { AttrsOf } from '@lowrank/tensor/backend';
+import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
+import { bindCells } from '../fours.js';
+import type { Stored } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 
@@ -10,33 +12,41 @@ export const rope = defineKernel<AttrsOf<'rope'>>({
     const table = operand(inputs, 1, 'rope');
     const [, , heads = 1, size = 1] = from.shape;
     const [places = 1, half = 0] = table.shape;
-    // A thread has a pair, or an element beyond the rotated part: it may write over what it has read.
-    const units = size - half;
+    // A thread has a pair of numbers, or of groups of four, or one beyond the rotated part: it may write over what it
+    // has read.
+    const vector = size % 4 === 0 && half % 4 === 0;
+    const unit = vector ? 4 : 1;
+    const [turned, cells] = [half / unit, size / unit];
+    const units = cells - turned;
     const total = (sizeOf(from.shape) / size) * units;
     const shader = new Shader(context);
-    const x = shader.read('x', from);
-    const cosine = shader.read('cosine', table);
-    const sine = shader.read('sine', operand(inputs, 2, 'rope'));
+    const bind = (name: string, slice: Operand, use: 'read' | 'write'): Stored =>
+      bindCells(shader, name, { slice, vector, use });
+    const x = bind('x', from, 'read');
+    const cosine = bind('cosine', table, 'read');
+    const sine = bind('sine', operand(inputs, 2, 'rope'), 'read');
     const positions = shader.read('positions', operand(inputs, 3, 'rope'), 'i32');
-    const y = shader.write('y', operand(outputs, 0, 'rope'));
+    const y = bind('y', operand(outputs, 0, 'rope'), 'write');
     const workgroups = grid(Math.ceil(total / 64));
+    const angle = `position * ${turned}u + unit`;
     const body = `${mainHead(64, workgroups)}
   if (index >= ${shader.size('total', total)}) { return; }
   let unit = index % ${units}u;
   let head = index / ${units}u;
-  if (unit >= ${half}u) { let at = head * ${size}u + ${half}u + unit; ${y}[at] = ${x}[at]; return; }
-  let first = head * ${size}u + unit;
-  let second = first + ${half}u;
+  if (unit >= ${turned}u) { let at = head * ${cells}u + ${turned}u + unit; ${y.write('at', x.read('at'))} return; }
+  let first = head * ${cells}u + unit;
+  let second = first + ${turned}u;
   let position = min(u32(${positions}[head / ${heads}u]), ${shader.size('places', places)} - 1u);
-  let c = ${cosine}[position * ${half}u + unit];
-  let s = ${inverse ? '-' : ''}${sine}[position * ${half}u + unit];
-  let u = ${x}[first];
-  let v = ${x}[second];
-  ${y}[first] = u * c - v * s;
-  ${y}[second] = v * c + u * s;
+  let c = ${cosine.read(angle)};
+  let s = ${inverse ? '-' : ''}${sine.read(angle)};
+  let u = ${x.read('first')};
+  let v = ${x.read('second')};
+  ${y.write('first', 'u * c - v * s')}
+  ${y.write('second', 'v * c + u * s')}
 }
 `;
     return [shader.launch({ label: 'rope', body, workgroups })];
   },
+  halves: ([, table]) => (table?.shape[1] ?? 0) % 4 === 0,
   launchClass: () => 'rope',
 });

@@ -5,7 +5,7 @@ const wide = given([-90, -20, -1, 0, 1, 20, 90]);
 
 describeKernel('swiglu and its gradient', ({ check }) => {
   it('gates', async () => {
-    for (const gate of [randomInput([5, 13], 1), wide]) {
+    for (const gate of [randomInput([5, 13], 1), randomInput([5, 16], 1), wide]) {
       const up = randomInput(gate.shape, 2);
       await check({ op: 'swiglu', attrs: {}, inputs: [gate, up] }, { c: 8, magnitude: 90 });
       await check({ op: 'swiglu', attrs: {}, inputs: [gate, up], inPlace: [[1, 0]] }, { c: 8, magnitude: 90 });
@@ -13,7 +13,7 @@ describeKernel('swiglu and its gradient', ({ check }) => {
   });
 
   it('gives both gradients, also in place', async () => {
-    for (const gate of [randomInput([5, 13], 1), wide]) {
+    for (const gate of [randomInput([5, 13], 1), randomInput([5, 16], 1), wide]) {
       const inputs = [gate, randomInput(gate.shape, 2), randomInput(gate.shape, 3)];
       await check({ op: 'swigluBackward', attrs: {}, inputs }, { c: 16, magnitude: 90 });
       await check(

@@ -1,5 +1,7 @@
 import { sizeOf } from '@lowrank/tensor/op';
-import type { AttrsOf } from '@lowrank/tensor/backend';
+import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
+import { bindCells } from '../fours.js';
+import type { Stored } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 
@@ -9,25 +11,31 @@ import { Shader, grid, mainHead } from '../shader.js';
  */
 export const swigluBackward = defineKernel<AttrsOf<'swigluBackward'>>({
   launches({ inputs, outputs, attrs: { forward } }, context) {
-    const total = sizeOf(operand(inputs, 0, 'swigluBackward').shape);
+    const shape = operand(inputs, 0, 'swigluBackward').shape;
+    const vector = (shape.at(-1) ?? 1) % 4 === 0;
+    const total = sizeOf(shape) / (vector ? 4 : 1);
     const shader = new Shader(context);
-    const dGate = shader.write('dGate', operand(outputs, 0, 'swigluBackward'));
-    const dUp = shader.write('dUp', operand(outputs, 1, 'swigluBackward'));
-    const gate = shader.read('gate', operand(inputs, 0, 'swigluBackward'));
-    const up = shader.read('up', operand(inputs, 1, 'swigluBackward'));
-    const g = shader.read('g', operand(inputs, 2, 'swigluBackward'));
-    const y = forward === true ? shader.write('y', operand(outputs, 2, 'swigluBackward')) : undefined;
+    const bind = (name: string, list: readonly Operand[], at: number): Stored =>
+      bindCells(shader, name, {
+        slice: operand(list, at, 'swigluBackward'),
+        vector,
+        use: list === outputs ? 'write' : 'read',
+      });
+    const [dGate, dUp] = [bind('dGate', outputs, 0), bind('dUp', outputs, 1)];
+    const [gate, up, g] = [bind('gate', inputs, 0), bind('up', inputs, 1), bind('g', inputs, 2)];
+    const y = forward === true ? bind('y', outputs, 2) : undefined;
     const workgroups = grid(Math.ceil(total / 64));
     const body = `${mainHead(64, workgroups)}
   if (index >= ${shader.size('total', total)}) { return; }
-  let x = ${gate}[index];
-  let u = ${up}[index];
-  let upstream = ${g}[index];
+  let x = ${gate.read('index')};
+  let u = ${up.read('index')};
+  let upstream = ${g.read('index')};
   let s = 1.0f / (1.0f + exp(-x));
-  ${dGate}[index] = upstream * u * s * (1.0f + x * (1.0f - s));
-  ${dUp}[index] = upstream * x * s;${y === undefined ? '' : `\n  ${y}[index] = x * s * u;`}
+  ${dGate.write('index', 'upstream * u * s * (1.0f + x * (1.0f - s))')}
+  ${dUp.write('index', 'upstream * x * s')}${y === undefined ? '' : `\n  ${y.write('index', 'x * s * u')}`}
 }
 `;
     return [shader.launch({ label: 'swigluBackward', body, workgroups })];
   },
+  halves: () => true,
 });

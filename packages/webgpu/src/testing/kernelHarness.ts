@@ -111,6 +111,7 @@ export function describeKernel(name: string, tests: (scene: Scene) => void, tier
       check: async (test, bound) => {
         const { actual, expected } = await run(test);
         expected.forEach((want, at) => expectWithin(actual[at], want, bound));
+        if (backend !== undefined) await checkInHalves(backend, test, bound);
       },
     });
   });
@@ -131,6 +132,52 @@ export interface KernelCase {
   readonly inputs: readonly TestInput[];
   /** Pairs [input, output] that share storage. */
   readonly inPlace?: readonly (readonly [number, number])[];
+  /** Outputs that are stored in f16. */
+  readonly halves?: readonly number[];
+}
+
+/** What tests ask of an op, whatever its attributes are. */
+interface KnownOp {
+  infer(specs: readonly Spec[], attrs: object): readonly Spec[];
+  halves?(attrs: object): { readonly inputs: readonly number[]; readonly outputs: readonly number[] };
+}
+
+/**
+ * The same case with f16 in memory wherever the planner may put it in mixed precision; undefined where it may not. What
+ * does not lie alike cannot lie in one place.
+ */
+function inHalves(test: KernelCase, { spec }: WebgpuBackend): KernelCase | undefined {
+  const op: KnownOp = coreOps[test.op];
+  const places = op.halves?.(test.attrs);
+  const specs = outputSpecs(test);
+  if (places === undefined || spec.keepsHalves?.(test.op, test.inputs, specs, test.attrs) !== true) return undefined;
+  const may = ({ shape, dtype }: Spec): boolean => dtype === 'f32' && (shape.at(-1) ?? 1) % 4 === 0;
+  const inputs = test.inputs.map((input, at): TestInput => {
+    if (!places.inputs.includes(at) || !may(input)) return input;
+    return { ...input, dtype: 'f16', data: fromNumbers(toFloat64(input.data, 'f32'), 'f16') };
+  });
+  const halves = specs.flatMap((output, at) => (places.outputs.includes(at) && may(output) ? [at] : []));
+  const inPlace = test.inPlace?.filter(([from, to]) => (inputs[from]?.dtype === 'f16') === halves.includes(to));
+  return { ...test, inputs, halves, ...(inPlace !== undefined && { inPlace }) };
+}
+
+/** Holds a case with f16 in memory to its bound, and results of 16 bits to half a unit of theirs more. */
+export async function checkInHalves(
+  backend: WebgpuBackend,
+  test: KernelCase,
+  { c, magnitude }: { readonly c: number; readonly magnitude: number | Float64Array },
+): Promise<void> {
+  const half = inHalves(test, backend);
+  if (half === undefined) return;
+  const { actual, expected } = await runKernel(backend, half);
+  expected.forEach((want, at) => {
+    const own = (i: number): number => 1.001 * c * (typeof magnitude === 'number' ? magnitude : (magnitude[i] ?? 0));
+    const units = half.halves?.includes(at) === true ? 2 ** 12 : 0;
+    expectWithin(actual[at], want, {
+      c: 1,
+      magnitude: want.map((value, i) => own(i) + units * (Math.abs(value) + 1e-4)),
+    });
+  });
 }
 
 export interface KernelResult {
@@ -205,9 +252,11 @@ export function watchBounds(backend: WebgpuBackend) {
   };
 }
 
-function outputSpecs({ op, attrs, inputs }: KernelCase): readonly Spec[] {
-  const known: { infer(specs: readonly Spec[], attrs: object): readonly Spec[] } = coreOps[op];
-  return known.infer(inputs, attrs);
+function outputSpecs({ op, attrs, inputs, halves = [] }: KernelCase): readonly Spec[] {
+  const known: KnownOp = coreOps[op];
+  const stored = known.halves?.(attrs).inputs ?? [];
+  const own = inputs.map((input, at): Spec => (stored.includes(at) ? { ...input, dtype: 'f32' } : input));
+  return known.infer(own, attrs).map((spec, at) => (halves.includes(at) ? { ...spec, dtype: 'f16' } : spec));
 }
 
 export function referenceOf(test: KernelCase): Float64Array[] {

@@ -3,9 +3,10 @@ import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
 import { attentionForm } from '../../choices.js';
 import type { AttentionPass, ChoiceContext } from '../../choices.js';
+import { bindCells, bindFours } from '../../fours.js';
+import type { TypedSlice } from '../../fours.js';
 import type { KernelContext, Slice } from '../../kernel.js';
 import { literal, Shader } from '../../shader.js';
-import type { BoundType } from '../../shader.js';
 
 export type AttentionKernelAttrs = AttrsOf<'attention'>;
 
@@ -75,22 +76,17 @@ export function bindHeads(
   slice: Operand,
   layout: Pick<Layout, 'size' | 'groups' | 'padded'>,
 ): { code: string } {
-  const vector = layout.size % 4 === 0;
-  const half = slice.dtype === 'f16';
-  const type: BoundType = half ? (vector ? 'vec2<u32>' : 'u32') : vector ? 'vec4<f32>' : 'f32';
-  const bound = shader.read(name, slice, type);
-  if (vector) {
+  if (layout.size % 4 === 0) {
+    const fours = bindFours(shader, name, slice, 'read');
     const guard = layout.padded > layout.groups ? `  if (group >= ${layout.groups}u) { return vec4<f32>(); }\n` : '';
-    const four = `${bound}[base / 4u + group]`;
-    const result = half
-      ? `let words = ${four};\n  return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y))`
-      : `return ${four}`;
     const code = `fn load_${name}(base: u32, group: u32) -> vec4<f32> {
-${guard}  ${result};
+${guard}  return ${fours.read('base / 4u + group')};
 }
 `;
     return { code };
   }
+  const half = slice.dtype === 'f16';
+  const bound = shader.read(name, slice, half ? 'u32' : 'f32');
   const element = (at: string): string =>
     half ? `unpack2x16float(${bound}[(${at}) / 2u])[(${at}) % 2u]` : `${bound}[${at}]`;
   const lanes = [0, 1, 2, 3].map(
@@ -107,15 +103,15 @@ ${lanes.join('\n')}
 }
 
 /** The same for a result: `store_name(base, group, value)`. */
-export function bindResult(shader: Shader, name: string, slice: Slice, layout: Layout): { code: string } {
+export function bindResult(shader: Shader, name: string, slice: TypedSlice, layout: Layout): { code: string } {
   const vector = layout.size % 4 === 0;
-  const bound = shader.write(name, slice, vector ? 'vec4<f32>' : 'f32');
+  const bound = bindCells(shader, name, { slice, vector, use: 'write' });
   const stores = vector
-    ? [`  if (group < ${layout.groups}u) { ${bound}[base / 4u + group] = value; }`]
-    : [0, 1, 2, 3].map(
-        (lane) =>
-          `  if (group * 4u + ${lane}u < ${layout.size}u) { ${bound}[base + group * 4u + ${lane}u] = value[${lane}]; }`,
-      );
+    ? [`  if (group < ${layout.groups}u) { ${bound.write('base / 4u + group', 'value')} }`]
+    : [0, 1, 2, 3].map((lane) => {
+        const write = bound.write(`base + group * 4u + ${lane}u`, `value[${lane}]`);
+        return `  if (group * 4u + ${lane}u < ${layout.size}u) { ${write} }`;
+      });
   return { code: `fn store_${name}(base: u32, group: u32, value: vec4<f32>) {\n${stores.join('\n')}\n}\n` };
 }
 

@@ -56,7 +56,7 @@ export function declarations(
   ] as const;
   const load = loads.map(([name, at]) => bindHeads(shader, name, operandOf(step, at), layout).code).join('');
   const bound = shader.read('facts', facts, 'vec4<f32>');
-  const resultOf = (output: number): Slice => operand(step.outputs, output, 'attentionBackward');
+  const resultOf = (output: number): Operand => operand(step.outputs, output, 'attentionBackward');
   const store = results.map(({ name, output }) => bindResult(shader, name, resultOf(output), layout).code).join('');
   const capping = step.attrs.softcap > 0 ? `${nonFinite}${capDeclaration(step.attrs)}` : '';
   return { code: `${capping}${load}${store}${tileMemory(layout)}`, facts: bound };

@@ -1,11 +1,13 @@
 import type { Shader } from '../../shader.js';
+import { bindCells } from '../../fours.js';
+import type { Stored, TypedSlice } from '../../fours.js';
 import type { Slice } from '../../kernel.js';
 import { stride } from './phases.js';
 import type { Epilogue, Product } from './product.js';
 
 /** Where results go, and what becomes of them there. */
 export interface OutputTile {
-  readonly name: string;
+  readonly out: Stored;
   readonly vector: boolean;
   /** WGSL of the first element of this batch (and part). */
   readonly base: string;
@@ -15,15 +17,15 @@ export interface OutputTile {
   readonly epilogue: BoundEpilogue | undefined;
 }
 
-/** An epilogue's arrays by name. */
+/** An epilogue's arrays. */
 type BoundEpilogue =
-  | { readonly form: 'swiglu'; readonly gate: string | undefined; readonly up: string | undefined }
+  | { readonly form: 'swiglu'; readonly gate: Stored | undefined; readonly up: Stored | undefined }
   | {
       readonly form: 'swigluGradient';
-      readonly gate: string;
-      readonly up: string;
-      readonly dUp: string;
-      readonly y: string | undefined;
+      readonly gate: Stored;
+      readonly up: Stored;
+      readonly dUp: Stored;
+      readonly y: Stored | undefined;
     };
 
 /**
@@ -36,33 +38,34 @@ export function bindTarget(
   { workspace, split }: { workspace: Slice | undefined; split: boolean },
 ): OutputTile {
   const vector = n % 4 === 0;
-  const type = vector ? 'vec4<f32>' : 'f32';
   if (split) {
     if (workspace === undefined) throw new TypeError('split K without workspace');
-    const name = shader.write('partial', workspace, type);
+    const partial = { ...workspace, dtype: 'f32' } as const;
+    const parts = bindCells(shader, 'partial', { slice: partial, vector, use: 'write' });
     const base = '(part * BATCH + batch) * M * N';
-    return { name, vector, base, times: '', addend: undefined, epilogue: undefined };
+    return { out: parts, vector, base, times: '', addend: undefined, epilogue: undefined };
   }
-  const name = shader.write('c', out, type);
+  const stored = bindCells(shader, 'c', { slice: out, vector, use: 'write' });
   const base = stride(batch, 'M * N');
   const times = scale === undefined ? '' : ` * ${shader.scalar('scale', scale)}`;
-  const target = { name, vector, base, times, epilogue: bindEpilogue(shader, epilogue, type) };
+  const target = { out: stored, vector, base, times, epilogue: bindEpilogue(shader, epilogue, vector) };
   if (addend === undefined) return { ...target, addend };
-  return { ...target, addend: { name: shader.read('addend', addend.value, type), kind: addend.kind, base } };
+  return {
+    ...target,
+    addend: { name: shader.read('addend', addend.value, vector ? 'vec4<f32>' : 'f32'), kind: addend.kind, base },
+  };
 }
 
-function bindEpilogue(
-  shader: Shader,
-  epilogue: Epilogue | undefined,
-  type: 'vec4<f32>' | 'f32',
-): BoundEpilogue | undefined {
+function bindEpilogue(shader: Shader, epilogue: Epilogue | undefined, vector: boolean): BoundEpilogue | undefined {
   if (epilogue === undefined) return undefined;
-  const written = (name: string, slice: Slice | undefined): string | undefined =>
-    slice === undefined ? undefined : shader.write(name, slice, type);
+  const bind = (name: string, slice: TypedSlice, use: 'read' | 'write'): Stored =>
+    bindCells(shader, name, { slice, vector, use });
+  const written = (name: string, slice: TypedSlice | undefined): Stored | undefined =>
+    slice === undefined ? undefined : bind(name, slice, 'write');
   const { form, gate, up } = epilogue;
   if (form === 'swiglu') return { form, gate: written('gate', gate), up: written('up', up) };
-  const read = { gate: shader.read('gate', gate, type), up: shader.read('up', up, type) };
-  return { form, ...read, dUp: shader.write('dUp', epilogue.dUp, type), y: written('y', epilogue.y) };
+  const read = { gate: bind('gate', gate, 'read'), up: bind('up', up, 'read') };
+  return { form, ...read, dUp: bind('dUp', epilogue.dUp, 'write'), y: written('y', epilogue.y) };
 }
 
 /** WGSL: where four neighbouring results lie. */
@@ -91,26 +94,26 @@ export function storeFour(target: OutputTile, { row, col, value }: Place & { rea
 }
 
 /** WGSL that writes one or four results, or what the epilogue makes of them. */
-function store({ name, epilogue }: OutputTile, at: string, result: string): string {
-  if (epilogue?.form !== 'swigluGradient') return `${name}[${at}] = ${result};`;
+function store({ out, epilogue }: OutputTile, at: string, result: string): string {
+  if (epilogue?.form !== 'swigluGradient') return out.write(at, result);
   const { gate, up, dUp, y } = epilogue;
-  const once = y === undefined ? '' : ` ${y}[at] = x * s * u;`;
-  return `let at = ${at}; let g = ${result}; let x = ${gate}[at]; let u = ${up}[at];
+  const once = y === undefined ? '' : ` ${y.write('at', 'x * s * u')}`;
+  return `let at = ${at}; let g = ${result}; let x = ${gate.read('at')}; let u = ${up.read('at')};
       let s = 1.0f / (1.0f + exp(-x));
-      ${name}[at] = g * u * s * (1.0f + x * (1.0f - s)); ${dUp}[at] = g * x * s;${once}`;
+      ${out.write('at', 'g * u * s * (1.0f + x * (1.0f - s))')} ${dUp.write('at', 'g * x * s')}${once}`;
 }
 
 /** WGSL that joins four neighbouring results of each of two products, gate and up, and stores them. */
 export function storeJoined(
-  { name, vector, epilogue }: OutputTile,
+  { out, vector, epilogue }: OutputTile,
   { row, col, values: [gate, up] }: Place & { readonly values: readonly [gate: string, up: string] },
 ): string {
   if (epilogue?.form !== 'swiglu') throw new TypeError('two products side by side that nothing joins');
   const write = (at: string, [x, u]: readonly [string, string]): string =>
     [
-      `let at = ${at}; let x = ${x}; let u = ${u}; ${name}[at] = x / (1.0f + exp(-x)) * u;`,
-      epilogue.gate === undefined ? '' : ` ${epilogue.gate}[at] = x;`,
-      epilogue.up === undefined ? '' : ` ${epilogue.up}[at] = u;`,
+      `let at = ${at}; let x = ${x}; let u = ${u}; ${out.write('at', 'x / (1.0f + exp(-x)) * u')}`,
+      epilogue.gate === undefined ? '' : ` ${epilogue.gate.write('at', 'x')}`,
+      epilogue.up === undefined ? '' : ` ${epilogue.up.write('at', 'u')}`,
     ].join('');
   const at = `${row} * N + ${col}`;
   if (vector) return `if (${col} < N) { ${write(`(${at}) / 4u`, [gate, up])} }`;

@@ -3,6 +3,7 @@ import type { MatmulAttrs, ProductEpilogue } from '@lowrank/tensor/op';
 import type { KernelTuning } from '../../choices.js';
 import type { Tier } from '../../profile.js';
 import {
+  checkInHalves,
   exactInHalf,
   expectWithin,
   isHalf,
@@ -40,8 +41,10 @@ async function check(
 ) {
   const backend = await testBackend(tier, tuning);
   try {
-    const { actual, expected } = await runKernel(backend, isHalf(tier) ? exactInHalf(test) : test);
+    const own = isHalf(tier) ? exactInHalf(test) : test;
+    const { actual, expected } = await runKernel(backend, own);
     expected.forEach((want, at) => expectWithin(actual[at], want, { c: 24, magnitude }));
+    await checkInHalves(backend, own, { c: 24, magnitude });
   } finally {
     backend.dispose();
   }

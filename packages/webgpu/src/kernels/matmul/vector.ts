@@ -136,5 +136,5 @@ function store(target: OutputTile, result: string): string {
     target.vector ? `${name}[(${index}) / 4u][(${index}) % 4u]` : `${name}[${index}]`;
   const from = addend?.kind === 'row' ? 'col' : place(addend?.base ?? '');
   const plus = addend === undefined ? '' : ` + ${cell(addend.name, from)}`;
-  return `${cell(target.name, at)} = ${result}${target.times}${plus};`;
+  return `${cell(target.out.name, at)} = ${result}${target.times}${plus};`;
 }
