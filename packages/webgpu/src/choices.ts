@@ -163,12 +163,11 @@ export function groupsLaunches({ tier }: DeviceProfile): boolean {
 }
 
 /**
- * Products that may share a launch: of one form, or all thin ones, which leave a thread few sums. Those of subgroup
- * matrices are launched alone: what is asked of a subgroup's size stands beside main.
+ * Products that may share a launch: of one form, or all thin ones, which leave a thread few sums. Of subgroup matrices,
+ * as many subgroups of as many sums.
  */
-export function productClass(size: ProductSize, context: ChoiceContext): string | undefined {
+export function productClass(size: ProductSize, context: ChoiceContext): string {
   const { kind, tm, tn, wx, wy } = chooseProduct(size, context);
-  if (kind === 'matrix') return undefined;
   return `${kind} ${wx * wy} ${kind === 'tile' && tm * tn <= 8 ? 'thin' : `${tm}x${tn}`}`;
 }
 

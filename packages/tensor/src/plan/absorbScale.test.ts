@@ -46,3 +46,12 @@ test('not where the product is read without it, or the factor is an array', asyn
   const array = await stepsOf(() => mul(product(), filled([3, 2], 5)));
   expect(array.map(({ op }) => op)).toEqual(['matmul', 'elementwise']);
 });
+
+test('the op stays where it stood, so that its operands need not live until the product is scaled', async () => {
+  const steps = await stepsOf(() => {
+    const first = linear(filled([3, 4], 1), filled([4, 4], 2));
+    const second = linear(filled([3, 4], 3), filled([4, 4], 4));
+    return matmul(second, mul(first, s), { transposeB: true });
+  });
+  expect(steps.map(({ attrs }) => 'scaled' in attrs)).toEqual([true, false, false]);
+});

@@ -15,8 +15,9 @@ export function absorbScale(program: Program): void {
     const scaled = scaledOperand(instruction);
     const producer = scaled === undefined ? undefined : producers.get(scaled.value.root);
     if (scaled !== undefined && producer !== undefined && scaled.value.whole && uses.get(scaled.value.root) === 1)
-      if (absorb(instruction, producer, scaled.scale)) gone.add(producer);
-    for (const output of instruction.outputs) producers.set(output.root, instruction);
+      if (absorb(instruction, producer, scaled.scale)) gone.add(instruction);
+    const maker = gone.has(instruction) ? producer : instruction;
+    for (const output of instruction.outputs) if (maker !== undefined) producers.set(output.root, maker);
   }
   program.instructions = program.instructions.filter((instruction) => !gone.has(instruction));
 }
@@ -33,13 +34,18 @@ function scaledOperand({ op, attrs, inputs }: Instruction): { value: Value; scal
   return sizeOf(value.spec.shape) === sizeOf((attrs as ElementwiseAttrs).shape) ? { value, scale } : undefined;
 }
 
-/** The multiplication becomes the scaled op; what it wrote is a view of the op's output. */
-function absorb(multiplication: Instruction, { op, attrs, inputs, outputs }: Instruction, scale: Value): boolean {
+/**
+ * The op makes what the multiplication wrote, which is a view of its output, where it stood itself: the gradients of
+ * weights are multiplied when the backward pass is over, and their operands need not live as long.
+ */
+function absorb(multiplication: Instruction, maker: Instruction, scale: Value): boolean {
+  const { op, attrs, inputs, outputs } = maker;
   const [product] = multiplication.outputs;
   const [output] = outputs;
   const scaled = op.absorbScale?.(attrs) as object | undefined;
   if (scaled === undefined || product === undefined || output === undefined || outputs.length !== 1) return false;
-  Object.assign(multiplication, { op, attrs: scaled, inputs: [...inputs, scale] });
-  if (!sameShape(product.spec.shape, output.spec.shape)) multiplication.outputs = [viewOf(product, output.spec)];
+  maker.attrs = scaled;
+  maker.inputs = [...inputs, scale];
+  maker.outputs = [sameShape(product.spec.shape, output.spec.shape) ? product : viewOf(product, output.spec)];
   return true;
 }
