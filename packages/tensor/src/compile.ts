@@ -69,7 +69,7 @@ export class CompiledFunction<Outputs extends Record<string, Tensor>> {
 
   /** The trace for inputs of these specs: for the reference and for `runUnplanned`. */
   trace(inputs: Readonly<Record<string, InputSpec>>): Trace {
-    return trace(this.fn, inputs);
+    return trace(this.fn, inputs, this.backend.spec.precision);
   }
 
   /** Makes all that a run with such inputs will need, so that the run itself allocates nothing. */
@@ -284,5 +284,5 @@ export function planFunction<Outputs extends Record<string, Tensor>>(
   spec: BackendSpec,
   options: BuildPlanOptions = {},
 ): Plan {
-  return buildPlan(trace(fn, inputs), spec, options);
+  return buildPlan(trace(fn, inputs, spec.precision), spec, options);
 }

@@ -5,6 +5,7 @@ import type { HostArray } from './dtype.js';
 import { dtypeOf } from './dtype.js';
 import { describe, Placeholder, Tensor } from './graph.js';
 import type { Spec } from './op.js';
+import type { Precision } from './precision.js';
 import type { Shape } from './shape.js';
 import { shapeError, showShape } from './shape.js';
 
@@ -44,6 +45,12 @@ export interface Effect {
 export type Traceable<Outputs extends Record<string, Tensor>> = (inputs: Record<string, Tensor>) => Outputs;
 
 let effects: Effect[] | undefined;
+let precision: Precision = 'f32';
+
+/** What the device multiplies in that the function being traced is for. */
+export function tracedPrecision(): Precision {
+  return precision;
+}
 
 const checkAssign = signature('assign', { target: aTensor, value: aTensor });
 
@@ -92,18 +99,20 @@ function baseOf(target: Tensor): Tensor {
 export function trace<Outputs extends Record<string, Tensor>>(
   fn: Traceable<Outputs>,
   specs: Readonly<Record<string, InputSpec>>,
+  forPrecision: Precision = 'f32',
 ): Trace {
   const inputs = Object.entries(specs).map(([name, { shape, dtype, donated }]) => ({
     name,
     tensor: new Tensor(new Placeholder(name, { shape, dtype }, donated), 0),
   }));
-  const outer = effects;
+  const outer = { effects, precision };
   effects = [];
+  precision = forPrecision;
   try {
     const result = fn(Object.fromEntries(inputs.map(({ name, tensor }) => [name, tensor])));
     return { inputs, outputs: Object.entries(result).map(([name, tensor]) => ({ name, tensor })), effects };
   } finally {
-    effects = outer;
+    ({ effects, precision } = outer);
   }
 }
 

@@ -176,7 +176,7 @@ export const trainingSettings = defineSettings(
       schema: choice(precisions),
       help:
         'f32, or mixed: matrix products of 16-bit operands with f32 sums, on the GPU’s matrix units where it has ' +
-        'them; all else, adapters and optimizer included, stays f32',
+        'them, and activations in 16 bits; all else, adapters and optimizer included, stays f32',
       see: './devices#precision',
       value: 'name',
       otherwise: 'f32',

@@ -10,6 +10,7 @@ import { withGradient } from './custom.js';
 import { aMatrix, matmul } from './matmul.js';
 import { sum } from './reduce.js';
 import { reshape, rows, stackRows } from './view.js';
+import { tracedPrecision } from '../trace.js';
 
 export interface LinearCrossEntropyOptions extends LossTerms {
   /** Rows of logits that exist at once; see {@link defaultChunkRows}. */
@@ -221,11 +222,12 @@ export function softCapped(x: Tensor, softcap: number): Tensor {
 }
 
 /**
- * Rows per chunk: about 64 MiB of logits, so that a large table is read seldom, and at most an eighth of all rows, so
- * that a chunk stays small beside the batch; always a multiple of 64, so that it starts at an aligned place of its
- * buffer.
+ * Rows per chunk: about 64 MiB of logits (of 16 bits each in mixed precision), so that a large table is read seldom, and
+ * at most an eighth of all rows, so that a chunk stays small beside the batch; always a multiple of 64, so that it
+ * starts at an aligned place of its buffer.
  */
 export function defaultChunkRows(count: number, vocabulary: number): number {
-  const budget = Math.min((64 * 2 ** 20) / (4 * vocabulary), count / 8);
+  const bytes = tracedPrecision() === 'mixed' ? 2 : 4;
+  const budget = Math.min((64 * 2 ** 20) / (bytes * vocabulary), count / 8);
   return Math.max(64, 64 * Math.floor(budget / 64));
 }
