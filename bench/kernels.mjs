@@ -1,8 +1,8 @@
 /**
  * `node bench/kernels.mjs [--config SmolLM2-135M] [--method lora|qlora|full] [--batch-size 8] [--max-length 512]
- * [--tier portable|subgroups|f16|matrices] [--out kernels.json] [--groups] [--of step|text|token]` Writes every kernel of a training
- * step (or of writing a text, or a token of it) as `[{label, code, launches, bytes}]`, without a GPU: for compilers of
- * GPUs that are not at hand. `--groups` prints dispatches and bytes by groups of launches. Build first.
+ * [--tier portable|subgroups|f16|matrices] [--out kernels.json] [--groups] [--of step|text|token]` Writes every kernel
+ * of a training step (or of writing a text, or a token of it) as `[{label, code, launches, bytes}]`, without a GPU: for
+ * compilers of GPUs that are not at hand. `--groups` prints dispatches and bytes by groups of launches. Build first.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

@@ -222,8 +222,8 @@ export function softCapped(x: Tensor, softcap: number): Tensor {
 }
 
 /**
- * Rows per chunk: about 64 MiB of logits (of 16 bits each in mixed precision), so that a large table is read seldom, and
- * at most an eighth of all rows, so that a chunk stays small beside the batch; always a multiple of 64, so that it
+ * Rows per chunk: about 64 MiB of logits (of 16 bits each in mixed precision), so that a large table is read seldom,
+ * and at most an eighth of all rows, so that a chunk stays small beside the batch; always a multiple of 64, so that it
  * starts at an aligned place of its buffer.
  */
 export function defaultChunkRows(count: number, vocabulary: number): number {

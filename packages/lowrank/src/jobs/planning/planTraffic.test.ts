@@ -34,7 +34,7 @@ test('dispatches and bytes of a step by groups: all there are, and few on a GPU'
   expect(total('dispatches', alone)).toBeGreaterThan(1600);
 });
 
-test('in mixed precision a step moves little more than half as much, and its activations take less memory', async () => {
+test('in mixed precision a step moves little more than half as much, and takes less memory', async () => {
   const modern = { ...adapter, software: false, features: ['subgroups', 'shader-f16'] };
   const lanes = { subgroupMinSize: 32, subgroupMaxSize: 32 };
   const profileIn = (precision: 'f32' | 'mixed') => profileOf({ ...modern, ...lanes }, { precision });
