@@ -24,7 +24,8 @@ export interface BuildPlanOptions {
 /**
  * From a trace to a plan: lowering with common-subexpression removal, dead-code removal, large tensors cut by rows,
  * scales into what they multiply, matmul epilogues, elementwise fusion, intermediates in 16 bits, layout (packs,
- * in-place updates), launches gathered into one, placement. A pure function of the trace and the backend's spec: it needs no device and no data.
+ * in-place updates), launches gathered into one, placement. A pure function of the trace and the backend's spec: it
+ * needs no device and no data.
  */
 export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: BuildPlanOptions = {}): Plan {
   const program = lower(trace);
