@@ -16,7 +16,7 @@ const ofTheBuild =
   process.env.LOWRANK_QUICK === '1'
     ? [
         'tests/{browserPage,playground*,poolPage,reportPage,site,tabStorage}.test.ts',
-        'tests/{builtExample,interruptions,peakMemory,runtimes}.test.ts',
+        'tests/{builtExample,gpuTable,interruptions,peakMemory,runtimes}.test.ts',
         'tests/faults/faults.test.ts',
         'scripts/sizes.test.mjs',
       ]

@@ -1,8 +1,8 @@
 /**
  * `node bench/costModel.mjs [--device cpu|webgpu] [--write]`: measures training steps of small made-up models on the
- * CPU, or on a WebGPU adapter (`VK_DRIVER_FILES` names a software one), fits the model of `lowrank plan --on` to them,
- * and prints of each step what was measured, what the model says that was fitted to the others, and how far that is
- * off. `--write` keeps the figures in results/costModel.json; `node scripts/generate.mjs` makes the table from them
+ * CPU, or on lavapipe (`LOWRANK_VK=lavapipe`, or `VK_DRIVER_FILES` names it), fits the model of `lowrank plan --on` to
+ * them, and prints of each step what was measured, what the model says that was fitted to the others, and how far that
+ * is off. `--write` keeps the figures in results/costModel.json; `node scripts/generate.mjs` makes the table from them
  * that the command prints. Build first.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -27,6 +27,9 @@ const { values } = parseArgs({
     write: { type: 'boolean', default: false },
   },
 });
+for (const name of ['threads', 'repeats'])
+  if (!(Number.isInteger(Number(values[name])) && Number(values[name]) >= 1))
+    throw new Error(`--${name} ${values[name]}: expected a whole number of at least 1`);
 const kept = join(root, 'bench/results/costModel.json');
 
 const models = {
@@ -109,6 +112,11 @@ async function main() {
   const backend =
     values.device === 'cpu' ? await createCpuBackend({ threads: Number(values.threads) }) : await createWebgpuBackend();
   try {
+    if (values.write && values.device === 'webgpu' && !backend.description.includes('llvmpipe'))
+      throw new Error(
+        `--write on ${backend.description}: what the command prints of a GPU in software is lavapipe's. Leave out ` +
+          '--write, or set LOWRANK_VK=lavapipe.',
+      );
     const measured = [];
     for (const step of steps) measured.push(await measure(step, { folder, backend }));
     const checked = leaveOneOut(measured);

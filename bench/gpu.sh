@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# bench/gpu.sh [--out FOLDER] [--small] [--software] [--no-tests]
+# bench/gpu.sh [--out FOLDER] [--tiny] [--software] [--limit SECONDS] [--no-tests]
 #
 # What a GPU has to show, in one go: the WebGPU tests in every tier that it reaches, then the time of training steps
 # (bench/gpuTable.mjs), beside PyTorch + PEFT where a Python with torch is found (LOWRANK_PYTHON). Everything goes to
-# the folder, the table to stdout. Without a GPU it says so and ends with 0; --software goes on with a software adapter,
-# and --small times models of two layers, for a look. Exits with 1 where a test fails.
+# the folder, the table to stdout. Without a GPU it says so and ends with 0; --software goes on with a software adapter
+# (LOWRANK_VK=lavapipe, else SwiftShader), and --tiny times a model of one layer, to see that all of it works. A row
+# that takes longer than the limit, 900 seconds, is not run. Exits with 1 where a test fails, or a row in f32.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-out=bench/results/gpu small='' software='' tests=1
+out=bench/results/gpu tiny='' software='' limit=900 tests=1
 while [ $# -gt 0 ]; do
   case $1 in
     --out) out=$2 && shift ;;
-    --small) small=--small ;;
+    --tiny) tiny=--tiny ;;
     --software) software=1 ;;
+    --limit) limit=$2 && shift ;;
     --no-tests) tests='' ;;
     *) echo "bench/gpu.sh: $1 is no option" >&2 && exit 2 ;;
   esac
@@ -20,10 +22,14 @@ while [ $# -gt 0 ]; do
 done
 mkdir -p "$out"
 pnpm="npx -y $(node -p 'require("./package.json").packageManager')"
-[ -n "$software" ] || export LOWRANK_GPU=1
+if [ -z "$software" ]; then
+  export LOWRANK_GPU=1
+elif [ -z "${VK_DRIVER_FILES:-}" ]; then
+  export LOWRANK_VK=${LOWRANK_VK:-swiftshader}
+fi
 
 [ -d node_modules ] || $pnpm install --frozen-lockfile || exit 1
-TURBO_TELEMETRY_DISABLED=1 $pnpm exec turbo run build --output-logs=errors-only || exit 1
+TURBO_TELEMETRY_DISABLED=1 $pnpm exec turbo run build --filter='./packages/*' --output-logs=errors-only || exit 1
 tiers=$(node bench/gpuTable.mjs --tiers ${software:+--software}) || exit 1
 if [ -z "$tiers" ]; then
   echo 'NOT RUN: there is no GPU here (--software takes a software adapter)'
@@ -42,5 +48,5 @@ if [ -n "$tests" ]; then
     grep -aE '^ *FAIL ' "$out/tests-$tier.log" | sort -u | head -n 20
   done
 fi
-node bench/gpuTable.mjs --out "$out" $small ${software:+--software} || failed=1
+node bench/gpuTable.mjs --out "$out" $tiny --limit "$limit" ${software:+--software} || failed=1
 exit "$failed"

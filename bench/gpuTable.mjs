@@ -1,12 +1,15 @@
 /**
- * `node bench/gpuTable.mjs [--out FOLDER] [--small] [--software]`: the time of training steps on a GPU, LoRA and QLoRA
- * (r = 8 on all linear layers), in f32 and mixed, of published shapes: no weights are needed (`profileFineTune`).
- * Beside them PyTorch + PEFT, eager, in bf16, where a Python with torch is found. Writes table.md and table.json.
+ * `node bench/gpuTable.mjs [--out FOLDER] [--tiny] [--software] [--limit SECONDS]`: the time of training steps on a
+ * GPU, LoRA and QLoRA (r = 8 on all linear layers), in f32 and mixed, of published shapes: no weights are needed
+ * (`profileFineTune`). Beside them PyTorch + PEFT, eager, in bf16, where a Python with torch is found. Every row is a
+ * process of its own, which a limit ends: a driver that compiles for an hour, or never returns, costs its row alone.
+ * Writes table.md and table.json. `--tiny` takes a model of one layer and few tokens, to see that all of it works.
  * `--tiers` prints the tiers that the adapter reaches instead. `bench/gpu.sh` calls both. Build first.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { adapterName, createWebgpuBackend, listAdapters, tiers } from '@lowrank/webgpu';
 import { profileFineTune } from 'lowrank/node';
@@ -18,14 +21,19 @@ import { startedWithDriver } from './lib/startedWithDriver.mjs';
 const { values } = parseArgs({
   options: {
     out: { type: 'string', default: 'bench/results/gpu' },
-    small: { type: 'boolean', default: false },
+    tiny: { type: 'boolean', default: false },
     software: { type: 'boolean', default: false },
+    limit: { type: 'string', default: '900' },
     tiers: { type: 'boolean', default: false },
+    // Of the processes that it starts: a row as JSON.
+    row: { type: 'string' },
   },
 });
+const limit = Number(values.limit);
+if (!(limit > 0)) throw new Error(`--limit ${values.limit}: expected seconds`);
 
-const shapes = values.small
-  ? [{ name: 'SmolLM2-135M', layers: 2, vocabulary: 4096, batchSize: 1, maxLength: 64 }]
+const shapes = values.tiny
+  ? [{ name: 'SmolLM2-135M', layers: 1, vocabulary: 1024, batchSize: 1, maxLength: 16 }]
   : [
       { name: 'SmolLM2-135M', batchSize: 8, maxLength: 512 },
       { name: 'Qwen2.5-0.5B', batchSize: 4, maxLength: 512 },
@@ -63,30 +71,43 @@ async function configFile({ name, layers, vocabulary }, folder) {
   return file;
 }
 
-/** @returns {Promise<{ ms: number } | { reason: string }>} */
-async function ours({ batchSize, maxLength }, { config, method, precision }) {
-  let backend;
-  try {
-    backend = await createWebgpuBackend({ precision });
-    const run = { config, method, batchSize, maxLength, targetModules: 'all-linear', r: 8, repeats: 3, backend };
-    const { report } = await profileFineTune(run);
-    return { ms: report.step_ms, launches: report.launches, peak: backend.memory.peakBytes, report };
-  } catch (error) {
-    return { reason: error instanceof Error ? error.message : String(error) };
-  } finally {
-    backend?.dispose();
-  }
+/** The shortest of three steps, in this process. */
+async function measure({ config, method, precision, batchSize, maxLength }) {
+  const backend = await createWebgpuBackend({ precision });
+  const run = { config, method, batchSize, maxLength, targetModules: 'all-linear', r: 8, repeats: 3, backend };
+  const { report } = await profileFineTune(run);
+  return { ms: report.step_ms, launches: report.launches, peak: backend.memory.peakBytes, report };
 }
 
+/** @returns {{ ms: number } | { reason: string }} */
+function ours(row) {
+  return lastLineOf(process.execPath, [fileURLToPath(import.meta.url), '--row', JSON.stringify(row)]);
+}
+
+/** @returns {{ ms: number } | { reason: string }} */
 function pytorch(python, { batchSize, maxLength }, config) {
-  const script = join(root, 'bench/lib/pytorchShape.py');
-  const args = [script, config, String(batchSize), String(maxLength)];
-  const { status, stdout, stderr } = spawnSync(python, args, { encoding: 'utf8' });
+  return lastLineOf(python, [join(root, 'bench/lib/pytorchShape.py'), config, String(batchSize), String(maxLength)]);
+}
+
+/** What a program says in its last line, in JSON, or why it said nothing. */
+function lastLineOf(program, args) {
+  const { status, signal, error, stdout, stderr } = spawnSync(program, args, {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    timeout: 1000 * limit,
+    killSignal: 'SIGKILL',
+  });
+  if (error?.code === 'ETIMEDOUT') return { reason: `it took longer than ${limit} s (--limit)` };
   if (status === 0) return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
-  return { reason: stderr.trim().split('\n').at(-1) ?? `exit code ${status}` };
+  return { reason: stderr.trim().split('\n').at(-1) || `it ended with ${signal ?? `exit code ${status}`}` };
 }
 
 if (await startedWithDriver()) process.exit();
+if (values.row !== undefined) {
+  const found = await measure(JSON.parse(values.row)).catch((error) => ({ reason: messageOf(error) }));
+  await new Promise((resolve) => process.stdout.write(`${JSON.stringify(found)}\n`, resolve));
+  process.exit();
+}
 const adapter = await findAdapter();
 if (values.tiers) {
   console.log(adapter === undefined ? '' : (await tiersOf(adapter)).join(' '));
@@ -99,6 +120,7 @@ if (adapter === undefined) {
 mkdirSync(values.out, { recursive: true });
 const found = await findPython();
 const rows = [];
+console.error(`${adapterName(adapter)}; at most ${limit} s for a row`);
 for (const shape of shapes) {
   const config = await configFile(shape, values.out);
   const torch = found.python === undefined ? found : pytorch(found.python, shape, config);
@@ -106,7 +128,7 @@ for (const shape of shapes) {
   keep({ ...size, method: 'lora', precision: 'bf16', who: 'PyTorch + PEFT', ...torch });
   for (const method of ['lora', 'qlora'])
     for (const precision of ['f32', 'mixed'])
-      keep({ ...size, method, precision, who: 'Lowrank', ...(await ours(shape, { config, method, precision })) });
+      keep({ ...size, method, precision, who: 'Lowrank', ...ours({ ...shape, config, method, precision }) });
 }
 console.log(tableOf(rows));
 process.exit(
@@ -119,6 +141,10 @@ function keep(row) {
   console.error(cellsOf(row).join(', '));
   writeFileSync(join(values.out, 'table.md'), tableOf(rows));
   writeFileSync(join(values.out, 'table.json'), `${JSON.stringify({ adapter, rows }, null, 1)}\n`);
+}
+
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function cellsOf({ shape, batch, method, precision, who, ms, reason, device }) {

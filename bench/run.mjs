@@ -113,8 +113,17 @@ const measurements = {
     });
   },
   async block({ devices, quick, rounds, log }) {
-    const { runBlock } = await import('./lib/block.mjs');
-    return runBlock({ devices, rounds: rounds ?? (quick ? 3 : 5), secondsPerCase: quick ? 20 : 120, log });
+    const [{ runBlock }, { blockCases }] = await Promise.all([
+      import('./lib/block.mjs'),
+      import('./lib/blockModel.mjs'),
+    ]);
+    return runBlock({
+      devices,
+      rounds: rounds ?? (quick ? 3 : 5),
+      secondsPerCase: quick ? 20 : 120,
+      cases: quick ? blockCases.slice(0, 1) : blockCases,
+      log,
+    });
   },
   async training({ devices, quick, rounds, only, log }) {
     const { runTraining } = await import('./lib/training.mjs');

@@ -4,7 +4,7 @@ import { loadCausalModel } from '@lowrank/models';
 import { addAdapter } from '@lowrank/patch';
 import { compile, div, grad, tensor } from '@lowrank/tensor';
 import { createTrainStep } from '@lowrank/trainer';
-import { adam, blockCases, makeBlock } from './blockModel.mjs';
+import { adam, makeBlock } from './blockModel.mjs';
 import { checkpointOf } from './checkpoint.mjs';
 import { openPeers } from './peers/index.mjs';
 import { interleave, ratioOf, summarize, timed, timedWithCpu } from './statistics.mjs';
@@ -158,9 +158,10 @@ function difference(expected, got = []) {
  * @param {import('./devices.mjs').Device[]} options.devices
  * @param {number} options.rounds
  * @param {number} options.secondsPerCase a device that would take longer gets fewer rounds
+ * @param {readonly { name: string, batch: number, length: number }[]} options.cases
  * @param {(text: string) => void} options.log
  */
-export async function runBlock({ devices, rounds, secondsPerCase, log }) {
+export async function runBlock({ devices, rounds, secondsPerCase, cases, log }) {
   const results = [];
   const notRun = [];
   const failed = [];
@@ -169,7 +170,7 @@ export async function runBlock({ devices, rounds, secondsPerCase, log }) {
     try {
       const found = await openPeers(device);
       notRun.push(...found.notRun);
-      for (const shape of blockCases) {
+      for (const shape of cases) {
         log(`a step of a Llama's block, ${shape.name} tokens, on ${device.id} …`);
         results.push(...(await measure({ device, backend, peers: found.peers, shape, rounds, secondsPerCase })));
       }
