@@ -64,7 +64,7 @@ describe.each(tiers)('tuning, %s kernels', (tier) => {
   /** Multiplies on the device with what the store holds, as a new process would; holds the result to its bound. */
   async function multiply(
     store: TuningStore,
-    seconds = 60,
+    seconds = 600,
   ): Promise<{ events: TunedEvent[]; buffers: number; form: MeasuredForm | undefined; y: Float64Array }> {
     const events: TunedEvent[] = [];
     const backend = new WebgpuBackend(owner.device, {

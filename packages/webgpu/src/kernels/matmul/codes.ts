@@ -15,7 +15,10 @@ export interface Codes {
   readonly span: number;
   /** WGSL at module scope. */
   readonly declarations: string;
-  /** WGSL that fills the table in workgroup memory, at the top of main (with a barrier); empty where there is none. */
+  /**
+   * WGSL for the top of main: what scales have in common, and the table in workgroup memory (with a barrier). Empty
+   * where there is neither.
+   */
   fill(lane: string): string;
   /** WGSL type of a scale: with a block's minimum beside it, a pair. */
   readonly scaleType: 'f32' | 'vec2<f32>';
@@ -28,9 +31,9 @@ export interface Codes {
   fours(word: string, scale: string): readonly string[];
   /**
    * WGSL of four elements from a multiple of 4 on, where rows start at one; and of one element. Both fetch their own
-   * scale.
+   * scale, where none is given.
    */
-  vector(at: string): string;
+  vector(at: string, scale?: string): string;
   scalar(at: string): string;
 }
 
@@ -74,12 +77,14 @@ export function bindCodes(
   const scales = shader.read(`${name}Absmax`, absmax, isNested ? 'u32' : 'f32');
   const map = isNested ? shader.read(`${name}Nested`, last) : '';
   const scale = isNested
-    ? `fn codeScale(block: u32) -> f32 {
+    ? `var<private> scaleOffset: f32;
+fn codeScale(block: u32) -> f32 {
   let code = (${scales}[block / 4u] >> (8u * (block % 4u))) & 255u;
-  return ${map}[code] * ${map}[${nestedHead}u + block / ${nestedBlockSize}u] + ${map}[${nestedHead - 1}u];
+  return ${map}[code] * ${map}[${nestedHead}u + block / ${nestedBlockSize}u] + scaleOffset;
 }`
     : blockScale(scales, minimums);
-  return block4({ words, scale, minimums, blockSize, columns, values: encoding.table.map(literal), table });
+  const begin = isNested ? `  scaleOffset = ${map}[${nestedHead - 1}u];\n` : '';
+  return block4({ words, scale, begin, minimums, blockSize, columns, values: encoding.table.map(literal), table });
 }
 
 /** WGSL: the scale of a block, with its minimum where blocks have one. */
@@ -99,6 +104,7 @@ const typeOfScale = (minimums: string | undefined): Codes['scaleType'] =>
 function block4({
   words,
   scale: scaleFunction,
+  begin,
   minimums,
   blockSize,
   columns,
@@ -106,8 +112,9 @@ function block4({
   table,
 }: {
   words: string;
-  /** WGSL of codeScale. */
+  /** WGSL of codeScale, and of what it needs at the top of main. */
   scale: string;
+  begin: string;
   minimums: string | undefined;
   blockSize: number;
   columns: number;
@@ -140,7 +147,8 @@ fn oneCode(at: u32) -> f32 {
   return ${scaled(`codeValues[(${words}[at / 8u] >> (4u * ((at & 7u) ^ 1u))) % 16u]`, 'scale', minimums)};
 }
 `,
-    fill: (lane) => (table === 'private' ? '' : `  if (${lane} == 0u) { ${assignments} }\n  workgroupBarrier();\n`),
+    fill: (lane) =>
+      table === 'private' ? begin : `${begin}  if (${lane} == 0u) { ${assignments} }\n  workgroupBarrier();\n`,
     scaleIndex: (at) => `(${at}) / ${blockSize}u`,
     scale: (block) => `codeScale(${block})`,
     word: (at) => (unit === 8 ? `${words}[(${at}) / 8u]` : `(${words}[(${at}) / 8u] >> (4u * ((${at}) & 4u)))`),
@@ -148,7 +156,8 @@ fn oneCode(at: u32) -> f32 {
       unit === 8
         ? [`fourCodes(${word}, ${scale})`, `fourCodes(${word} >> 16u, ${scale})`]
         : [`fourCodes(${word}, ${scale})`],
-    vector: (at) => `fourCodes(${words}[(${at}) / 8u] >> (4u * ((${at}) & 4u)), codeScale((${at}) / ${blockSize}u))`,
+    vector: (at, given = `codeScale((${at}) / ${blockSize}u)`) =>
+      `fourCodes(${words}[(${at}) / 8u] >> (4u * ((${at}) & 4u)), ${given})`,
     scalar: (at) => `oneCode(${at})`,
   };
 }
@@ -193,7 +202,7 @@ fn oneCode(at: u32) -> f32 {
     scale: (block) => `codeScale(${block})`,
     word: (at) => `${words}[(${at}) / 4u]`,
     fours: (word, scale) => [`fourCodes(${word}, ${scale})`],
-    vector: (at) => `fourCodes(${words}[(${at}) / 4u], codeScale((${at}) / ${blockSize}u))`,
+    vector: (at, scale = `codeScale((${at}) / ${blockSize}u)`) => `fourCodes(${words}[(${at}) / 4u], ${scale})`,
     scalar: (at) => `oneCode(${at})`,
   };
 }
@@ -226,7 +235,7 @@ fn oneCode(at: u32) -> f32 {
     scale: (row) => `codeScale(${row})`,
     word: (at) => `${words}[(${at}) / 4u]`,
     fours: (word, scale) => [`fourCodes(${word}, ${scale})`],
-    vector: (at) => `fourCodes(${words}[(${at}) / 4u], codeScale((${at}) / ${columnsName}))`,
+    vector: (at, scale = `codeScale((${at}) / ${columnsName})`) => `fourCodes(${words}[(${at}) / 4u], ${scale})`,
     scalar: (at) => `oneCode(${at})`,
   };
 }

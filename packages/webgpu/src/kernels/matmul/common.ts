@@ -18,7 +18,7 @@ export interface Bound {
   readonly declarations: string;
   /** WGSL that must stand at the top of main: batch and part from the z index. */
   readonly head: string;
-  /** WGSL that follows it, before any thread leaves: the codes' table. `lane` is the local invocation index. */
+  /** WGSL that follows it, before any thread leaves: what codes need. `lane` is the local invocation index. */
   readonly fill: string;
 }
 

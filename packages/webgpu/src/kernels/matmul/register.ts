@@ -39,7 +39,7 @@ export function registerProduct(options: {
 @compute @workgroup_size(${wx * wy})
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(${lane}) lane: u32) {
   ${bound.head}
-  let row0 = (wid.y * ${wy}u + lane / ${wx}u) * ${tm}u;
+${bound.fill}  let row0 = (wid.y * ${wy}u + lane / ${wx}u) * ${tm}u;
   let col0 = (wid.x * ${wx}u + lane % ${wx}u) * ${tn}u;
 `;
   // Lanes beyond the result stay: they load for the others.
@@ -109,7 +109,8 @@ function step(phase: Phase, choice: ProductChoice, steps: Steps): string {
   const { tm, tn, wx, wy } = choice;
   const share = sharedSide(choice);
   const rows = { matrix: phase.left, prefix: 'p', index: 'r', start: 'row0', count: tm, limit: 'M', steps };
-  const columns = { matrix: phase.right, prefix: 'q', index: 'c', start: 'col0', count: tn, limit: 'N', steps };
+  const group = share === 'left' ? { lanes: wx, start: `wid.x * ${wx * tn}u` } : undefined;
+  const columns = { matrix: phase.right, prefix: 'q', index: 'c', start: 'col0', count: tn, limit: 'N', steps, group };
   const left = share === 'left' ? loadShared({ ...rows, lanes: wx }) : loadOwn(rows);
   const right = share === 'right' ? loadShared({ ...columns, lanes: wy }) : loadOwn(columns);
   let code = left.code + right.code;

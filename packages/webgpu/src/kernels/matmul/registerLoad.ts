@@ -1,4 +1,5 @@
 import { codesOf, lanes as parts, scalarAt, vectorAt } from './operands.js';
+import type { Codes } from './codes.js';
 import type { Matrix } from './operands.js';
 
 /** Values of k at a time; 8 are a word of codes. */
@@ -21,6 +22,8 @@ interface SideOptions {
   readonly limit: string;
   readonly count: number;
   readonly steps: Steps;
+  /** The subgroup whose threads lie along the columns, and WGSL of its first: where they have scales in common. */
+  readonly group?: { readonly lanes: number; readonly start: string } | undefined;
 }
 
 /** The side of an operand that each thread has for itself. */
@@ -50,6 +53,8 @@ export function loadOwn(options: SideOptions): Side {
     }
     return { code, at: (i, kk) => `${prefix}${i}_${Math.floor(kk / 4)}.${parts[kk % 4] ?? 'x'}` };
   }
+  const scaleOf = steps === 4 && codes !== undefined && codes.unit !== 1 ? commonScales(codes, options) : undefined;
+  code += scaleOf?.code ?? '';
   for (let kk = 0; kk < steps; kk++) {
     const row = `(k + ${kk}u)`;
     if (codes?.unit === 8 && count === 8) {
@@ -65,13 +70,30 @@ export function loadOwn(options: SideOptions): Side {
     }
     for (let j = 0; j < Math.ceil(count / 4); j++) {
       const single = (lane: number): string => (lane < count ? one(row, `${index}${lane}`) : '0.0f');
+      const at = `${row} * ${matrix.inner} + min(${start} + ${4 * j}u, ${limit} - 4u)`;
       const value = matrix.vector
-        ? vectorAt(matrix, `${row} * ${matrix.inner} + min(${start} + ${4 * j}u, ${limit} - 4u)`)
+        ? (scaleOf?.value(at, kk) ?? vectorAt(matrix, at))
         : `vec4<f32>(${[0, 1, 2, 3].map((lane) => single(4 * j + lane)).join(', ')})`;
       code += `    let ${prefix}${kk}_${j} = ${value};\n`;
     }
   }
   return { code, at: (i, kk) => `${prefix}${kk}_${Math.floor(i / 4)}.${parts[i % 4] ?? 'x'}` };
+}
+
+/**
+ * Four rows of codes whose scale is the same for all columns of a subgroup: a lane fetches one row's, and all have it
+ * from there. Undefined where a subgroup's columns have several.
+ */
+function commonScales(
+  codes: Codes,
+  { matrix, prefix, count, group }: SideOptions,
+): { readonly code: string; readonly value: (at: string, kk: number) => string } | undefined {
+  if (group === undefined || group.lanes < 4 || codes.span % (group.lanes * count) !== 0) return undefined;
+  const scale = codes.scale(codes.scaleIndex(`(k + lane % 4u) * ${matrix.inner} + ${group.start}`));
+  return {
+    code: `    let ${prefix}Scale = ${scale};\n`,
+    value: (at, kk) => codes.vector(at, `subgroupBroadcast(${prefix}Scale, ${kk}u)`),
+  };
 }
 
 /** The side that the `lanes` threads of a subgroup have in common: each loads a part, and broadcasts it. */
