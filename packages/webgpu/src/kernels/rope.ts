@@ -12,9 +12,10 @@ export const rope = defineKernel<AttrsOf<'rope'>>({
     const table = operand(inputs, 1, 'rope');
     const [, , heads = 1, size = 1] = from.shape;
     const [places = 1, half = 0] = table.shape;
-    // A thread has a pair of numbers, or of groups of four, or one beyond the rotated part: it may write over what it
-    // has read.
-    const vector = size % 4 === 0 && half % 4 === 0;
+    const to = operand(outputs, 0, 'rope');
+    // A thread has a pair of numbers, of f16 groups of four, or one beyond the rotated part: it may write over what it
+    // has read. Fours of f32 would be more registers than an NVIDIA holds for all its warps.
+    const vector = from.dtype === 'f16' || to.dtype === 'f16';
     const unit = vector ? 4 : 1;
     const [turned, cells] = [half / unit, size / unit];
     const units = cells - turned;
@@ -26,7 +27,7 @@ export const rope = defineKernel<AttrsOf<'rope'>>({
     const cosine = bind('cosine', table, 'read');
     const sine = bind('sine', operand(inputs, 2, 'rope'), 'read');
     const positions = shader.read('positions', operand(inputs, 3, 'rope'), 'i32');
-    const y = bind('y', operand(outputs, 0, 'rope'), 'write');
+    const y = bind('y', to, 'write');
     const workgroups = grid(Math.ceil(total / 64));
     const angle = `position * ${turned}u + unit`;
     const body = `${mainHead(64, workgroups)}
