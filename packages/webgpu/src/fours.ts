@@ -52,9 +52,13 @@ fn unpackFour(words: vec2<u32>) -> vec4<f32> {
 `;
 
 /**
- * Rounds by a conversion, to the nearest, as products round their operands: `pack2x16float` rounds toward zero on some
- * GPUs, which would make every number a little smaller.
+ * Rounds by a conversion, to the nearest, as products round their operands, and then packs what is exact already:
+ * `pack2x16float` alone rounds toward zero on some GPUs, which would make every number a little smaller. (Of vectors of
+ * f16 naga has no bitcast.)
  */
 const packFour = `
-fn packFour(value: vec4<f32>) -> vec2<u32> { return bitcast<vec2<u32>>(vec4<f16>(value)); }
+fn packFour(value: vec4<f32>) -> vec2<u32> {
+  let rounded = vec4<f32>(vec4<f16>(value));
+  return vec2<u32>(pack2x16float(rounded.xy), pack2x16float(rounded.zw));
+}
 `;

@@ -97,12 +97,6 @@ export function vectorAt({ name, encoding, base }: Matrix, at: string): string {
   return encoding === 'f16' ? `unpackF16(${cell})` : `unpackBf16(${cell})`;
 }
 
-/** The same in f16, of which matrices stored so need no conversion. */
-export function halfVectorAt(matrix: Matrix, at: string): string {
-  if (matrix.encoding !== 'f16') return `vec4<f16>(${vectorAt(matrix, at)})`;
-  return `bitcast<vec4<f16>>(${matrix.name}[${matrix.base === '' ? `(${at})` : `(${matrix.base} + ${at})`} / 4u])`;
-}
-
 /**
  * WGSL at module scope that reading these matrices takes. 16-bit storage needs no feature: f16 is unpacked by a
  * builtin, bf16 by a shift.

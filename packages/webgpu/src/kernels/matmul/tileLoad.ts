@@ -1,6 +1,6 @@
 import type { TileElement } from '../../choices.js';
 import type { Codes } from './codes.js';
-import { codesOf, halfVectorAt, scalarAt, vectorAt } from './operands.js';
+import { codesOf, scalarAt, vectorAt } from './operands.js';
 import type { Matrix } from './operands.js';
 
 /** A tile of an operand in workgroup memory: `width` rows or columns of the result, times k. */
@@ -56,7 +56,8 @@ export function loadTile(matrix: Matrix, { name, element, width, start, limit, c
     code += `      var w = 0.0f;\n      if (inside) { w = ${scalarAt(matrix, at)}; }\n`;
     return `${code}      ${place('')} = ${element}(w);\n    }\n`;
   }
-  const value = element === 'f16' ? halfVectorAt(matrix, at) : vectorAt(matrix, at);
+  // Of what is stored in f16 this is no conversion to a GPU's compiler, and naga has no bitcast to vectors of f16.
+  const value = element === 'f16' ? `vec4<f16>(${vectorAt(matrix, at)})` : vectorAt(matrix, at);
   code += `      var w = vec4<${element}>();\n      if (inside) { w = ${value}; }\n`;
   for (let lane = 0; lane < 4; lane++) code += `      ${place(lane === 0 ? '' : ` + ${lane}u`)} = w[${lane}];\n`;
   return `${code}    }\n`;
