@@ -114,8 +114,9 @@ function nameOf(path) {
  *
  * @param {readonly { name: string, prepared: import('./blockModel.mjs').PreparedBlock }[]} contenders ours first
  */
-export async function agreementOf([ours, ...others]) {
-  const run = async ({ prepared }) => {
+export async function agreementOf([ours, ...others], log = () => undefined) {
+  const run = async ({ name, prepared }) => {
+    log(`  ${name}: compiling, and three steps …`);
     const first = await prepared.gradients();
     const losses = [];
     for (let step = 0; step < 3; step++) losses.push(await prepared.step());
@@ -172,7 +173,7 @@ export async function runBlock({ devices, rounds, secondsPerCase, cases, log }) 
       notRun.push(...found.notRun);
       for (const shape of cases) {
         log(`a step of a Llama's block, ${shape.name} tokens, on ${device.id} …`);
-        results.push(...(await measure({ device, backend, peers: found.peers, shape, rounds, secondsPerCase })));
+        results.push(...(await measure({ device, backend, peers: found.peers, shape, rounds, secondsPerCase, log })));
       }
     } catch (error) {
       failed.push({ what: `a Llama's block on ${device.id}`, error });
@@ -183,13 +184,13 @@ export async function runBlock({ devices, rounds, secondsPerCase, cases, log }) 
   return { results, notRun, failed };
 }
 
-async function measure({ device, backend, peers, shape, rounds, secondsPerCase }) {
+async function measure({ device, backend, peers, shape, rounds, secondsPerCase, log }) {
   const block = makeBlock(shape);
   const contenders = [];
   try {
     contenders.push({ name: device.id, prepared: await prepareOurs(backend, block) });
     for (const { label, prepareBlock } of peers) contenders.push({ name: label, prepared: await prepareBlock(block) });
-    const agreement = await agreementOf(contenders);
+    const agreement = await agreementOf(contenders, log);
     let whole = 0;
     for (const { prepared } of contenders) whole += await timed(() => prepared.step())();
     const affordable = Math.max(3, Math.min(rounds, Math.floor((secondsPerCase * 1000) / whole)));

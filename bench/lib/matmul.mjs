@@ -140,7 +140,10 @@ export async function runMatmul({ devices, rounds, sampleMs, secondsPerCase, cas
     try {
       for (const shape of cases) {
         log(`matmul ${shape.name} on ${group.map(({ id }) => id).join(', ')} …`);
-        results.push(...(await measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase })));
+        const found = await measureCase({ shape, contenders, rounds, sampleMs, secondsPerCase });
+        for (const { who, againstPeers } of found)
+          for (const { peer, ratio } of againstPeers) log(`  ${who}: ${ratio.toFixed(2)} × ${peer}`);
+        results.push(...found);
       }
     } finally {
       for (const { backend } of opened) backend.dispose();
