@@ -138,7 +138,7 @@ function checkMatrices(code: string, arrays: readonly Declaration[], sites: stri
     const start = match.index + whole.length;
     const rest = splitArguments(code.slice(start, closing(code, match.index + whole.lastIndexOf('('))));
     const [from = '', second = '', third] = rest;
-    const type = loaded ?? new RegExp(`var ${second.trim()}: (\\w+<[^>]*>)`).exec(code)?.[1] ?? '';
+    const type = loaded ?? new RegExp(`var ${second.trim()}(?::| =) (\\w+<[^>]*>)`).exec(code)?.[1] ?? '';
     const [, columns = '', rows = ''] = /, (\d+), (\d+)>/.exec(type) ?? [];
     if (array === undefined || columns === '') throw new TypeError(`a matrix of unknown size: ${whole}`);
     const [outer, inner] = (loadOrder ?? storeOrder) === 'row' ? [rows, columns] : [columns, rows];

@@ -112,16 +112,21 @@ var<workgroup> sums: array<f32, 128>;
   let l = subgroupMatrixLoad<subgroup_matrix_left<f16, 4, 8>, row_major>(&tile, (lane / 8u) * 40u, 40u);
   let r = subgroupMatrixLoad<subgroup_matrix_left<f16, 4, 8>, col_major>(&tile, min(lane, 2u), 40u);
   var s: subgroup_matrix_result<f32, 8, 8>;
+  var zero = subgroup_matrix_result<f32, 8, 4>();
   subgroupMatrixStore<row_major>(&sums, lane * 2u, s, 8u);
+  subgroupMatrixStore<row_major>(&sums, lane, zero, 8u);
 }`;
   const { dispatch, sites } = checkedKernel({ label: 'matrices', code, bindings: [], workgroups: [1, 1, 1] }, 0);
   expect(sites).toEqual(
-    ['tile[(lane / 8u) * 40u]', 'tile[min(lane, 2u)]', 'sums[lane * 2u]'].map((at) => `a matrix at ${at}`),
+    ['tile[(lane / 8u) * 40u]', 'tile[min(lane, 2u)]', 'sums[lane * 2u]', 'sums[lane]'].map(
+      (at) => `a matrix at ${at}`,
+    ),
   );
-  // Eight rows of four, four columns of eight, and eight rows of eight.
+  // Eight rows of four, four columns of eight, eight rows of eight, and four of eight.
   expect(dispatch.code).toContain('indexWithin((lane / 8u) * 40u, 320u - (7u * 40u + 3u), 1u), 40u)');
   expect(dispatch.code).toContain('indexWithin(min(lane, 2u), 320u - (3u * 40u + 7u), 2u), 40u)');
   expect(dispatch.code).toContain('indexWithin(lane * 2u, 128u - (7u * 8u + 7u), 3u), s, 8u)');
+  expect(dispatch.code).toContain('indexWithin(lane, 128u - (3u * 8u + 7u), 4u), zero, 8u)');
   expect(dispatch.code.indexOf('diagnostic')).toBeLessThan(dispatch.code.indexOf('var<'));
 });
 
