@@ -90,6 +90,13 @@ export const shortRuns = [
     steps: 2,
     bounds: true,
   },
+  // What keeps numbers of 16 bits in memory: the tiers of f32 do not.
+  {
+    driver: testDrivers.lavapipe8,
+    tiers: ['f16'],
+    files: ['rmsNorm', 'rope', 'swiglu', 'crossEntropyRows'],
+    bounds: true,
+  },
   {
     driver: testDrivers.wgpu,
     tiers: ['portable', 'f16'],

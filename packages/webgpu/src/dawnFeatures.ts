@@ -38,8 +38,8 @@ function listed(options: readonly string[], which: 'enable' | 'disable'): string
 }
 
 /**
- * The tiers whose kernels' tests run with every index checked, in CI; `f16` has the indices of `subgroups`, word for
- * word (`testing/tierIndices.test.ts`).
+ * The tiers whose kernels' tests run with every index checked, in CI. Products of `f16` have the indices of
+ * `subgroups`, word for word (`testing/tierIndices.test.ts`); what it keeps in 16 bits runs so on lavapipe.
  */
 export const boundedTiers: readonly string[] = ['registers', 'portable', 'subgroups', 'f16'];
 
