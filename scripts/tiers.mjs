@@ -57,7 +57,7 @@ function vitestArguments({ files, only, steps }, report) {
   return [
     ...projects.flatMap((project) => ['--project', project]),
     ...(only === undefined ? [] : ['--testNamePattern', only]),
-    '--reporter=default',
+    '--reporter=verbose',
     '--reporter=json',
     `--outputFile.json=${report}`,
     ...(files?.length === 0 ? [kernels] : (files ?? []).map((name) => `${kernels}${name}.`)),
