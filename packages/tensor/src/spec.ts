@@ -21,3 +21,19 @@ export type LeftForm = { readonly form: 'rmsNorm'; readonly epsilon: number } | 
 export type ProductEpilogue =
   | { readonly form: 'swiglu'; readonly keeps: boolean }
   | { readonly form: 'swigluGradient'; readonly forward?: boolean };
+
+/** Rows, or columns, of a product's result that a {@link ProductPart} sums by themselves. */
+export const partSize = 64;
+
+/**
+ * A thin product with one of a product's results, made where that is written: of each {@link partSize} rows (or
+ * columns) the sum by itself, [⌈m/64⌉, …] (or [⌈n/64⌉, …]), which are left to be added up. With t of r columns: over
+ * `rows` tᵀ·result, [r, n], or `transposed` resultᵀ·t, [n, r]; over `columns` result·t, [m, r]. `of` counts results as
+ * the epilogue names them, whether they are written or not. `scaled`: times one number.
+ */
+export interface ProductPart {
+  readonly of: number;
+  readonly over: 'rows' | 'columns';
+  readonly transposed: boolean;
+  readonly scaled: boolean;
+}

@@ -6,9 +6,9 @@ import { apply, defineOp } from '../op.js';
 import type { Tensor } from '../graph.js';
 import { describe } from '../graph.js';
 import { sameShape, shapeError, showShape, sizeOf } from '../shape.js';
-import { matmulPlaces, matmulSizes, matmulTerms, matmulTermSizes } from './matmulOperands.js';
+import { matmulOperands, matmulPlaces, matmulSizes, matmulTerms, matmulTermSizes } from './matmulOperands.js';
 import type { MatmulAttrs } from './matmulOperands.js';
-import { inferProduct, matmulReference } from './matmulReference.js';
+import { inferProduct, matmulReference, resultsOf } from './matmulReference.js';
 import { reshape } from './view.js';
 
 /**
@@ -16,10 +16,11 @@ import { reshape } from './view.js';
  * of it.
  *
  * Inputs: a, b, then h and u where `lowRank` is set, the same of each of the `further` products, then c where `addend`
- * is set, then s where `scaled` is, then what the epilogue reads. a and b are matrices, or both carry the same leading
- * batch axis ([batch, M, K]·[batch, K, N]; no low-rank part, further product or epilogue then). a is f32; b is dense
- * f32, f16 or bf16, or a plain matrix in another operand encoding (`encoding.ts`), whose parts then stand in b's place.
- * An encoding is a matter of the tile load (and of the panel packing on the CPU), never another op.
+ * is set, then s where `scaled` is, then what the epilogue reads, then t of each of the `parts` (and its scale). a and
+ * b are matrices, or both carry the same leading batch axis ([batch, M, K]·[batch, K, N]; no low-rank part, further
+ * product or epilogue then). a is f32; b is dense f32, f16 or bf16, or a plain matrix in another operand encoding
+ * (`encoding.ts`), whose parts then stand in b's place. An encoding is a matter of the tile load (and of the panel
+ * packing on the CPU), never another op.
  */
 export const matmulOp = defineOp<'matmul', MatmulAttrs>({
   name: 'matmul',
@@ -66,7 +67,7 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
       u,
     ]);
     const inputs = [...factors.filter((at) => at !== undefined), ...operands.slice(epilogue)];
-    return { inputs, outputs: [0, 1, 2] };
+    return { inputs, outputs: Array.from({ length: resultsOf(attrs) }, (_, at) => at) };
   },
   inPlace: (attrs) => {
     const { addend, epilogue } = matmulPlaces(attrs);
@@ -78,14 +79,18 @@ export const matmulOp = defineOp<'matmul', MatmulAttrs>({
     return attrs.addend === 'full' ? [[addend, 0]] : [];
   },
   prune: (attrs, [, ...used]) =>
-    attrs.epilogue?.form === 'swiglu' && attrs.epilogue.keeps && !used.includes(true)
+    attrs.epilogue?.form === 'swiglu' && attrs.epilogue.keeps && attrs.parts === undefined && !used.includes(true)
       ? { ...attrs, epilogue: { ...attrs.epilogue, keeps: false } }
       : attrs,
   flops(inputs, attrs) {
     const { batch = 1, m, n } = matmulSizes(inputs, attrs);
     const inner = matmulTermSizes(inputs, attrs).reduce((sum, { k, rank }) => sum + k + rank, 0);
     const after = attrs.epilogue === undefined ? 0 : attrs.epilogue.form === 'swiglu' ? 5 : 10;
-    return batch * m * n * (2 * inner + after);
+    const { parts } = matmulOperands(inputs, attrs);
+    const ranks = (attrs.parts ?? []).map(
+      ({ over }, at) => sizeOf(parts[at]?.t?.shape ?? []) / (over === 'rows' ? m : n),
+    );
+    return batch * m * n * (2 * inner + after + 2 * ranks.reduce((sum, rank) => sum + rank, 0));
   },
 });
 

@@ -1,7 +1,7 @@
 import { checkEncoding, encodingParts } from '../numeric/encoding.js';
 import type { OperandEncoding } from '../numeric/encoding.js';
 import { sameShape, shapeError, showShape, sizeOf } from '../shape.js';
-import type { LeftForm, ProductEpilogue, Spec } from '../spec.js';
+import type { LeftForm, ProductEpilogue, ProductPart, Spec } from '../spec.js';
 
 /** How the operands of one product lie, and what is added to it in the same sums. */
 export interface MatmulTerm {
@@ -27,6 +27,8 @@ export interface MatmulAttrs extends MatmulTerm {
   readonly left?: LeftForm | undefined;
   /** What is made of the result where it is written, in its place. Put there by the compiler. */
   readonly epilogue?: ProductEpilogue | undefined;
+  /** Thin products with its results, whose partial sums are further results. Put there by the compiler. */
+  readonly parts?: readonly ProductPart[] | undefined;
 }
 
 /** The operands of one product by what they are. `b` has a part per operand of the encoding. */
@@ -46,12 +48,14 @@ export interface MatmulOperands<T> extends TermOperands<T> {
   readonly scale: T | undefined;
   /** What the epilogue reads, beside the result. */
   readonly epilogue: readonly T[];
+  /** t of each of the `parts`, and the number that it is scaled by. */
+  readonly parts: readonly { readonly t: T | undefined; readonly scale: T | undefined }[];
 }
 
 /** The operands of a matmul by name, out of the list in which the op holds them. */
 export function matmulOperands<T>(
   operands: readonly T[],
-  { left, further = [], addend, scaled, ...main }: MatmulAttrs,
+  { left, further = [], addend, scaled, epilogue, parts = [], ...main }: MatmulAttrs,
 ): MatmulOperands<T> {
   const rest = [...operands];
   const take = (count: number): readonly T[] => rest.splice(0, count);
@@ -66,7 +70,12 @@ export function matmulOperands<T>(
   const others = further.map((each) => term(each));
   const [c] = take(addend === undefined ? 0 : 1);
   const [scale] = take(scaled === true ? 1 : 0);
-  return { ...first, further: others, addend: c, scale, epilogue: rest };
+  const read = take(epilogue?.form === 'swigluGradient' ? 2 : 0);
+  const thin = parts.map((part) => {
+    const [t, times] = take(part.scaled ? 2 : 1);
+    return { t, scale: times };
+  });
+  return { ...first, further: others, addend: c, scale, epilogue: read, parts: thin };
 }
 
 /** Where the addend stands among the operands, and where the epilogue's begin. */

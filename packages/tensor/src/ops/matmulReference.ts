@@ -1,31 +1,64 @@
 import { decode } from '../numeric/encoding.js';
 import type { ReferenceContext, Spec } from '../op.js';
-import { shapeError, showShape } from '../shape.js';
-import type { LeftForm } from '../spec.js';
+import { shapeError, showShape, sizeOf } from '../shape.js';
+import { partSize } from '../spec.js';
+import type { LeftForm, ProductPart } from '../spec.js';
 import { matmulOperands, matmulSizes, matmulTerms, matmulTermSizes } from './matmulOperands.js';
 import type { MatmulAttrs, MatmulSizes, MatmulTerm, TermOperands } from './matmulOperands.js';
 import { swigluBackward, swigluOp } from './swiglu.js';
 
 /** The reference of `matmul`: every product by itself, their sum scaled and added to, then the epilogue. */
 export function matmulReference(context: ReferenceContext<MatmulAttrs>): void {
-  const { inputs, inputSpecs, outputs, attrs } = context;
-  const { beside, addend: c, scale: [scale = NaN] = [1], epilogue } = matmulOperands(inputs, attrs);
+  const { inputs, inputSpecs, attrs } = context;
+  const { beside, addend: c, scale: [scale = NaN] = [1], epilogue, parts } = matmulOperands(inputs, attrs);
   const sizes = matmulTermSizes(inputSpecs, attrs);
   const [first = new Float64Array(), ...others] = matmulTerms(inputs, attrs).map(({ term, ...own }, at) => {
     const a = at > 0 || attrs.left === undefined ? own.a : madeLeft(attrs.left, own.a, beside);
     return termReference(term, { ...own, a }, sizes[at]);
   });
+  const { m, n } = matmulSizes(inputSpecs, attrs);
+  const written = context.outputs.slice(0, resultsOf(attrs));
+  const results = written.length > 1 || parts.length > 0 ? [0, 1, 2].map(() => new Float64Array(m * n)) : written;
   if (attrs.epilogue?.form === 'swiglu') {
-    const [y, ...kept] = outputs;
+    const [y = first] = results;
     swigluOp.reference({ ...context, inputs: [first, ...others], outputs: [y], attrs: {} });
-    kept.forEach((output, at) => output.set([first, ...others][at]));
-    return;
+    [first, ...others].forEach((operand, at) => results[at + 1]?.set(operand));
+  } else {
+    const added = (at: number): number => c?.[attrs.addend === 'row' ? at % n : at] ?? 0;
+    const result = first.map((value, at) => others.reduce((sum, other) => sum + other[at], value) * scale + added(at));
+    if (attrs.epilogue === undefined) results[0]?.set(result);
+    else {
+      const operands = [...epilogue, result];
+      swigluBackward.reference({ ...context, inputs: operands, outputs: results, attrs: { forward: true } });
+    }
   }
-  const { n } = matmulSizes(inputSpecs, attrs);
-  const added = (at: number): number => c?.[attrs.addend === 'row' ? at % n : at] ?? 0;
-  const result = first.map((value, at) => others.reduce((sum, other) => sum + other[at], value) * scale + added(at));
-  if (attrs.epilogue === undefined) outputs[0].set(result);
-  else swigluBackward.reference({ ...context, inputs: [...epilogue, result], outputs, attrs: attrs.epilogue });
+  if (results !== written) written.forEach((output, at) => output.set(results[at]));
+  attrs.parts?.forEach((part, at) => {
+    const { t, scale: [times = NaN] = [1] } = parts[at] ?? {};
+    if (t === undefined) throw new TypeError('matmul lacks an operand');
+    partReference(part, { result: results[part.of], t, scale: times, m, n }, context.outputs[written.length + at]);
+  });
+}
+
+/** The partial sums of a thin product with a result. */
+function partReference(
+  { over, transposed }: ProductPart,
+  { result, t, scale, m, n }: { result: Float64Array; t: Float64Array; scale: number; m: number; n: number },
+  sums: Float64Array,
+): void {
+  const rank = t.length / (over === 'rows' ? m : n);
+  for (let row = 0; row < m; row++)
+    for (let column = 0; column < n; column++)
+      for (let i = 0; i < rank; i++) {
+        const value = scale * result[row * n + column];
+        if (over === 'columns') {
+          const weight = t[transposed ? i * n + column : column * rank + i];
+          sums[(Math.floor(column / partSize) * m + row) * rank + i] += value * weight;
+        } else {
+          const at = transposed ? column * rank + i : i * n + column;
+          sums[Math.floor(row / partSize) * n * rank + at] += value * t[row * rank + i];
+        }
+      }
 }
 
 function termReference(
@@ -61,8 +94,8 @@ function madeLeft(left: LeftForm, a: Float64Array | undefined, beside: Float64Ar
   });
 }
 
-/** How many results a matmul has. */
-function resultsOf({ epilogue }: MatmulAttrs): number {
+/** How many results a matmul writes, beside partial sums. */
+export function resultsOf({ epilogue }: MatmulAttrs): number {
   if (epilogue === undefined) return 1;
   if (epilogue.form === 'swiglu') return epilogue.keeps ? 3 : 1;
   return epilogue.forward === true ? 3 : 2;
@@ -75,9 +108,17 @@ export function inferProduct(inputs: readonly Spec[], attrs: MatmulAttrs): Spec[
   return resultSpecs(inputs, attrs);
 }
 
-/** Every result has one shape. */
+/** Every result has one shape; partial sums follow. @throws LowrankError `tensor.shape` */
 export function resultSpecs(inputs: readonly Spec[], attrs: MatmulAttrs): Spec[] {
   const { batch, m, n } = matmulSizes(inputs, attrs);
   const shape = batch === undefined ? [m, n] : [batch, m, n];
-  return Array.from({ length: resultsOf(attrs) }, () => ({ shape, dtype: 'f32' }));
+  const results = Array.from({ length: resultsOf(attrs) }, (): Spec => ({ shape, dtype: 'f32' }));
+  const { parts } = matmulOperands(inputs, attrs);
+  const sums = (attrs.parts ?? []).map(({ over, transposed }, at): Spec => {
+    const size = sizeOf(parts[at]?.t?.shape ?? []);
+    if (over === 'columns') return { shape: [Math.ceil(n / partSize), m, size / n], dtype: 'f32' };
+    const sides = transposed ? [n, size / m] : [size / m, n];
+    return { shape: [Math.ceil(m / partSize), ...sides], dtype: 'f32' };
+  });
+  return [...results, ...sums];
 }

@@ -9,7 +9,8 @@ import { isFree, laySideBySide } from './sideBySide.js';
 /**
  * Whether the backend has a kernel for a matmul as some pass wants it, and binds all its operands. Where they would be
  * too many, those that live equally long come to lie side by side: the low-rank parts' left operands, then the smaller
- * ones of the products' own. A result over an operand that dies here (`dying`) takes no binding.
+ * ones of the products' own. Partial sums always do. What is written over an operand that dies here (`dying`) takes no
+ * binding.
  */
 export function bindProduct(
   instruction: Instruction,
@@ -28,7 +29,9 @@ export function bindProduct(
   const thin = joinable(terms.map(({ h }) => h));
   const largest = Math.max(...terms.map(({ a }) => a?.bytes ?? 0));
   const small = joinable(terms.map(({ a }) => (a === undefined || 2 * a.bytes > largest ? undefined : a)));
-  for (const slabs of [[], [thin], [thin, small]]) {
+  const parts = (attrs as MatmulAttrs).parts ?? [];
+  const sums = joinable(instruction.outputs.slice(instruction.outputs.length - parts.length));
+  for (const slabs of [[sums], [sums, thin], [sums, thin, small]]) {
     const apart = [...inputs, ...written].filter(({ root }) => !slabs.flat().includes(root));
     if (countBindings(apart) + slabs.filter(({ length }) => length > 0).length > spec.maxOperands) continue;
     slabs.filter(({ length }) => length > 1).forEach((values) => laySideBySide(values, spec));

@@ -6,6 +6,7 @@ import { fuseEpilogue } from './fuseEpilogue.js';
 import { fuseElementwise } from './fuseElementwise.js';
 import { fuseLeftOperand } from './fuseLeftOperand.js';
 import { fuseMatmul } from './fuseMatmul.js';
+import { fuseParts } from './fuseParts.js';
 import { groupLaunches } from './groupLaunches.js';
 import { keepHalves } from './keepHalves.js';
 import { layOut } from './layout.js';
@@ -38,6 +39,7 @@ export function buildPlan(trace: Trace, spec: BackendSpec, { fusion = true }: Bu
   if (fusion && spec.fusion.remaking === true) remakeOutputs(program);
   if (fusion) fuseLeftOperand(program, spec);
   if (fusion) fuseEpilogue(program, spec);
+  if (fusion) fuseParts(program, spec);
   if (fusion && spec.fusion.elementwiseInstructions > 1) fuseElementwise(program, spec);
   removeDead(program);
   keepHalves(program, spec);

@@ -1,5 +1,5 @@
 import type { Operand } from '@lowrank/tensor/backend';
-import { matmulOperands, matmulSizes, matmulTerms, matmulTermSizes } from '@lowrank/tensor/op';
+import { matmulOperands, matmulSizes, matmulTerms, matmulTermSizes, partSize, sizeOf } from '@lowrank/tensor/op';
 import type { MatmulAttrs, MatmulTerm, Spec, TermOperands } from '@lowrank/tensor/op';
 import { bindCells } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
@@ -56,10 +56,23 @@ export function makesLeft(inputs: readonly Spec[], attrs: MatmulAttrs, context: 
  * side by side are the two halves of a large tile.
  */
 export function hasProduct(inputs: readonly Spec[], attrs: MatmulAttrs, context: ChoiceContext): boolean {
-  const { kind, tn, splits } = chooseProduct(sizeOfProduct(inputs, attrs), context);
+  const choice = chooseProduct(sizeOfProduct(inputs, attrs), context);
+  const { kind, tn, splits } = choice;
   const encoded = [attrs, ...(attrs.further ?? [])].filter(({ encoding }) => encoding !== undefined);
   if (kind === 'vector' || splits > 1 || encoded.length > 1) return false;
+  if (attrs.parts !== undefined && !hasParts(inputs, attrs, choice)) return false;
   return attrs.epilogue?.form !== 'swiglu' || (kind === 'tile' && tn === 8);
+}
+
+/** Thin products with results, of a tile that is as large as a part, in whole vectors. */
+function hasParts(inputs: readonly Spec[], attrs: MatmulAttrs, { kind, tm, tn, wx, wy }: ProductChoice): boolean {
+  const { m, n } = matmulSizes(inputs, attrs);
+  const whole = matmulOperands(inputs, attrs).parts.every(({ t }, at) => {
+    const rank = sizeOf(t?.shape ?? []) / (attrs.parts?.[at]?.over === 'rows' ? m : n);
+    return rank % 4 === 0;
+  });
+  const isPart = kind === 'tile' && tm * wy === partSize && tn * wx === partSize && wx * wy >= partSize;
+  return isPart && whole && n % 4 === 0 && attrs.epilogue?.form === 'swigluGradient';
 }
 
 /** What the form of a product is chosen by. */
@@ -87,7 +100,7 @@ function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product
   const { batch = 1, m, n } = matmulSizes(inputs, attrs);
   const sizes = matmulTermSizes(inputs, attrs);
   const [first, ...further] = matmulTerms(inputs, attrs).map((term, at) => factorsOf(term, sizes[at]));
-  const { beside, addend: added, scale, epilogue } = matmulOperands(inputs, attrs);
+  const { beside, addend: added, scale, epilogue, parts } = matmulOperands(inputs, attrs);
   if (first === undefined) throw new TypeError('matmul lacks an operand');
   return {
     ...first,
@@ -100,6 +113,12 @@ function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product
     addend: attrs.addend === undefined || added === undefined ? undefined : { value: added, kind: attrs.addend },
     scale,
     epilogue: epilogueOf(attrs, epilogue, outputs),
+    parts: (attrs.parts ?? []).map((part, at) => {
+      const { t, scale: times } = parts[at] ?? {};
+      const out = operand(outputs, outputs.length - parts.length + at, 'matmul');
+      if (t === undefined) throw new TypeError('matmul lacks an operand');
+      return { ...part, t, rank: sizeOf(t.shape) / (part.over === 'rows' ? m : n), scale: times, out };
+    }),
   };
 }
 
@@ -122,7 +141,7 @@ function epilogueOf({ epilogue }: MatmulAttrs, beside: readonly Operand[], outpu
     gate: operand(beside, 0, 'matmul'),
     up: operand(beside, 1, 'matmul'),
     dUp: operand(outputs, 1, 'matmul'),
-    y: outputs[2],
+    y: epilogue.forward === true ? outputs[2] : undefined,
   };
 }
 

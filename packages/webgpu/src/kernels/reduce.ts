@@ -37,6 +37,12 @@ export const reduce = defineKernel<Attrs>({
     );
   },
   workspace: (_, __, attrs) => reductionWorkspace(attrs),
+  // Those that add up parts of products: each thread a result of its own.
+  launchClass: (_, __, attrs, { profile }) => {
+    const { outer, length, inner } = attrs;
+    const alone = reductionLanes({ inner, length, results: outer * inner }, profile) === 1;
+    return alone && reductionWorkspace(attrs) === 0 ? `reduce ${attrs.kind}` : undefined;
+  },
 });
 
 const longest = 4096;

@@ -1,5 +1,5 @@
 import type { Operand } from '@lowrank/tensor/backend';
-import type { LeftForm, OperandEncoding } from '@lowrank/tensor/op';
+import type { LeftForm, OperandEncoding, ProductPart } from '@lowrank/tensor/op';
 import { chooseProduct } from '../../choices.js';
 import type { ChoiceContext, ProductChoice, ProductSize } from '../../choices.js';
 
@@ -34,6 +34,16 @@ export interface Product extends Factors {
   /** s, one number. */
   readonly scale: Operand | undefined;
   readonly epilogue: Epilogue | undefined;
+  /** Thin products with its results, of which each tile makes its share. */
+  readonly parts: readonly Part[];
+}
+
+/** A thin product with a result: t, its number of columns, and where the tiles' sums go. */
+export interface Part extends ProductPart {
+  readonly t: Operand;
+  readonly rank: number;
+  readonly scale: Operand | undefined;
+  readonly out: Operand;
 }
 
 /** The operands and results of an epilogue, beside `out`. */

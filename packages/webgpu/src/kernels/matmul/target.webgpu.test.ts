@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest';
-import type { MatmulAttrs, ProductEpilogue } from '@lowrank/tensor/op';
+import type { MatmulAttrs, ProductEpilogue, ProductPart } from '@lowrank/tensor/op';
 import type { KernelTuning } from '../../choices.js';
 import type { Tier } from '../../profile.js';
 import {
@@ -9,6 +9,7 @@ import {
   isHalf,
   randomInput,
   runKernel,
+  scalarInput,
   testBackend,
   testTiers,
 } from '../../testing/kernelHarness.js';
@@ -100,5 +101,34 @@ describe('gate and up side by side', () => {
     const attrs = { ...gate.attrs, further: [up.attrs], epilogue: { form: 'swiglu', keeps } } as const;
     const test = matmul(attrs, [a, ...rest, a, ...up.inputs.slice(1)]);
     await check('portable', test, { magnitude: 100, tuning: { matmul: 'bigTile' } });
+  });
+});
+
+const tileTiers = testTiers.filter((tier) => tier !== 'registers' && tier !== 'matrices');
+
+describe.each(tileTiers)('thin products with the gradients of gate and up, %s kernels', (tier) => {
+  const ofRows = { over: 'rows', transposed: false, scaled: false } as const;
+  const ofColumns = { over: 'columns', transposed: false, scaled: false } as const;
+  // Two at a time: as many operands as every adapter binds.
+  it.each([
+    [8, { ...ofRows, of: 2 }, { ...ofColumns, of: 1 }],
+    [4, { ...ofRows, of: 1, transposed: true, scaled: true }, { ...ofColumns, of: 0, transposed: true }],
+    [12, { ...ofColumns, of: 0, scaled: true }, { ...ofColumns, of: 2, transposed: true }],
+  ] as const)('sums them by tiles: rank %d, %j, %j', async (rank, ...parts: readonly ProductPart[]) => {
+    const [m, n] = [131, 100];
+    const { attrs, inputs } = term({ k: 24, rank: 0, transposed: false }, [m, n], 1);
+    const epilogue: ProductEpilogue = { form: 'swigluGradient' };
+    const beside = [randomInput([m, n], 20), randomInput([m, n], 21)];
+    const thin = parts.flatMap(({ over, transposed, scaled }, at) => {
+      const [long, flipped] = [over === 'rows' ? m : n, over === 'columns' && transposed];
+      const t = randomInput(flipped ? [rank, long] : [long, rank], 30 + at);
+      return scaled ? [t, scalarInput(0.25)] : [t];
+    });
+    const places: [number, number][] = [
+      [2, 0],
+      [3, 1],
+    ];
+    const test = matmul({ ...attrs, epilogue, parts }, [...inputs, ...beside, ...thin], places);
+    await check(tier, test, { magnitude: 200, tuning: { matmul: 'bigTile' } });
   });
 });

@@ -1,6 +1,7 @@
 import type { KernelContext, KernelDispatch, Slice } from '../../kernel.js';
 import { Shader } from '../../shader.js';
 import { bindProduct } from './common.js';
+import { bindParts } from './parts.js';
 import type { Phase } from './phases.js';
 import { storeFour, storeJoined } from './target.js';
 import { tileElement } from '../../choices.js';
@@ -58,6 +59,8 @@ ${bound.fill}  let rowBase = wid.y * ${bm}u;
   let tx = (lane % ${wx}u) * 4u;
 `;
   const groups = tn / 4;
+  const parts = bindParts(bound.shader, product, bound.target, wx * wy);
+  body += parts.before;
   for (let i = 0; i < tm; i++) for (let j = 0; j < groups; j++) body += `  var s${i}_${j} = vec4<f32>();\n`;
   for (const phase of bound.phases) body += phaseLoop(phase, choice, tiles);
   for (let i = 0; i < tm; i++) {
@@ -69,6 +72,7 @@ ${bound.fill}  let rowBase = wid.y * ${bm}u;
     const code = joined ? storeJoined(bound.target, both) : stores.join('\n    ');
     body += `  if (${row} < M) {\n    ${code}\n  }\n`;
   }
+  body += parts.after;
   const workgroups = [Math.ceil(n / columns), Math.ceil(m / bm), product.batch * choice.splits] as const;
   return bound.shader.launch({
     label: `${options.label} tile ${bm}x${bn}${element === 'f16' ? ' f16' : ''}`,
