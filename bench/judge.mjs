@@ -34,7 +34,7 @@ const { values } = parseArgs({
 /**
  * Chips of a vendor get the same kernels.
  *
- * @type {Map<string, Promise<{ kernels: PlannedKernel[], pairs: { codes: PlannedKernel, dense: PlannedKernel[] }[] }>>}
+ * @type {Map<string, Promise<{ kernels: PlannedKernel[], pairs: Record<'codes' | 'dense', PlannedKernel[]>[] }>>}
  */
 const planned = new Map();
 
@@ -67,8 +67,10 @@ async function planKernelsFor(chip) {
         ['lora', 'qlora'].map((method) => planKernels({ ...options, method, apart: true })),
       );
       for (const kernel of codes.filter(({ label }) => / block4 (\w+ )?(tile|matrix) /.test(label))) {
+        // Of one label are a product, and the same with an addend, which costs either.
         const label = kernel.label.replaceAll(' block4 ', ' bf16 ');
-        pairs.set(kernel.code, { codes: kernel, dense: dense.filter((other) => other.label === label) });
+        const same = codes.filter((other) => other.label === kernel.label);
+        pairs.set(`${of} ${tier} ${label}`, { codes: same, dense: dense.filter((other) => other.label === label) });
       }
     }
   return { kernels: [...byCode.values()], pairs: [...pairs.values()] };
@@ -140,9 +142,9 @@ function slowCodes(chip, pairs, cycles) {
   if (most === undefined) return [];
   if (pairs.length === 0) return [`${chip}: no product with codes`];
   return pairs.flatMap(({ codes, dense }) => {
-    const ratio = cycles.get(codes.code) / Math.min(...dense.map(({ code }) => cycles.get(code)));
-    if (dense.length === 0) return [`${chip}: ${codes.label} has none with bf16 beside it`];
-    return ratio <= most ? [] : [`${chip}: ${codes.label} takes ${ratio.toFixed(2)} × bf16's`];
+    const [ours, theirs] = [codes, dense].map((kernels) => Math.min(...kernels.map(({ code }) => cycles.get(code))));
+    if (dense.length === 0) return [`${chip}: ${codes[0].label} has none with bf16 beside it`];
+    return ours <= most * theirs ? [] : [`${chip}: ${codes[0].label} takes ${(ours / theirs).toFixed(2)} × bf16's`];
   });
 }
 
@@ -187,7 +189,7 @@ try {
   const file = join(scratch, 'kernels.json');
   for (const chip of values.chips.split(',')) {
     const { kernels, pairs } = await kernelsFor(chip);
-    const compared = codesMayTake[chip] === undefined ? [] : pairs.flatMap(({ codes, dense }) => [codes, ...dense]);
+    const compared = codesMayTake[chip] === undefined ? [] : pairs.flatMap(({ codes, dense }) => [...codes, ...dense]);
     const apart = compared.filter(({ code }) => !kernels.some((kernel) => kernel.code === code));
     const all = [...kernels, ...new Map(apart.map((kernel) => [kernel.code, kernel])).values()];
     writeFileSync(file, JSON.stringify(all));
