@@ -178,8 +178,8 @@ function realModels() {
 
 MiniLM (22.7 million parameters) and SmolLM2-135M-Instruct, one epoch or less, rates chosen on validation rows; scores
 in percent, mean ± standard deviation where there are several seeds. One accuracy on 1,000 rows has a standard error of
-about a point, on the 1,784 of Amazon 0.8. Beside them PyTorch with transformers and PEFT, one seed. Times are of one
-thread of a machine that others used too. \`node bench/lecture.mjs\` goes on with what is missing
+about a point, on the 1,784 of Amazon 0.8. Beside them PyTorch with transformers and PEFT, one seed. Times are
+processor time of training, on one thread. \`node bench/lecture.mjs\` goes on with what is missing
 ([lecture.jsonl](${repository}/${folder}/lecture.jsonl) has every run).
 
 ${tables.map((table) => `### ${table}\n`).join('\n')}${

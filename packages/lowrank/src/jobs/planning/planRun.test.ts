@@ -155,9 +155,10 @@ test(
   },
 );
 
-test('planning 7B takes a moment', async () => {
+// Processor time, which a full machine leaves as it is: a pass that is quadratic in the plan takes minutes.
+test('planning 7B takes seconds', async () => {
   const gpu = await planDevice('auto');
-  const start = performance.now();
+  const before = process.cpuUsage();
   await planRun(large('LLaMA-7B', { checkpointing: true, targetModules: ['all-linear'] }), gpu);
-  expect(performance.now() - start).toBeLessThan(10_000);
-});
+  expect(process.cpuUsage(before).user / 1e6).toBeLessThan(30);
+}, 120_000);
