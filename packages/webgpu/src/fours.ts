@@ -31,13 +31,17 @@ export function bindFours(shader: Shader, name: string, slice: TypedSlice, use: 
   };
 }
 
-/** Binds an array by groups of four where `vector` is set, else number by number, which are f32 then. */
-export function bindCells(
-  shader: Shader,
-  name: string,
-  { slice, vector, use }: { readonly slice: TypedSlice; readonly vector: boolean; readonly use: 'read' | 'write' },
-): Stored {
-  return vector ? bindFours(shader, name, slice, use) : plain(shader[use](name, slice, 'f32'));
+/** How a kernel binds its arrays: all by groups of four (`vector`), or all number by number, which are f32 then. */
+export interface Cells {
+  read(name: string, slice: TypedSlice): Stored;
+  /** For reading too. */
+  write(name: string, slice: TypedSlice): Stored;
+}
+
+export function cellsOf(shader: Shader, vector: boolean): Cells {
+  const bind = (use: 'read' | 'write') => (name: string, slice: TypedSlice) =>
+    vector ? bindFours(shader, name, slice, use) : plain(shader[use](name, slice, 'f32'));
+  return { read: bind('read'), write: bind('write') };
 }
 
 function plain(name: string): Stored {

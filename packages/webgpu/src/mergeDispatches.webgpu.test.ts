@@ -1,16 +1,12 @@
 import { expect, test } from 'vitest';
-import { add, compile, grad, linear, mul, reshape, Rng, rope, scalar, square, sum, tensor } from '@lowrank/tensor';
+import { add, compile, grad, linear, mul, reshape, rope, scalar, square, sum, tensor } from '@lowrank/tensor';
 import type { Tensor } from '@lowrank/tensor';
 import { evaluateReference, viewAt } from '@lowrank/tensor/op';
 import { lowerPlan } from './lower.js';
 import { testBackend } from './testing/kernelHarness.js';
+import { randomTensors } from './testing/randomTensors.js';
 
-const rng = new Rng(3);
-const filled = (...shape: number[]): Tensor =>
-  tensor(
-    Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => rng.normal() * 0.3),
-    shape,
-  );
+const filled = randomTensors(3);
 
 test('adapted products of one input, rotated, and their gradients share launches and keep their values', async () => {
   const backend = await testBackend('portable');

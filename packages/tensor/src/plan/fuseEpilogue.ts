@@ -7,7 +7,7 @@ import { sameShape } from '../shape.js';
 import type { ProductEpilogue } from '../spec.js';
 import { bindProduct } from './bindProduct.js';
 import type { Instruction, Program } from './program.js';
-import { countUses, Value, viewOf } from './program.js';
+import { countUses, lastReads, Value, viewOf } from './program.js';
 
 interface Graph {
   readonly instructions: readonly Instruction[];
@@ -37,15 +37,6 @@ export function fuseEpilogue(program: Program, spec: BackendSpec): void {
     for (const output of instruction.outputs) producers.set(output.root, instruction);
   }
   program.instructions = program.instructions.filter((instruction) => !gone.has(instruction));
-}
-
-/** The instruction that reads a result for the last time; of those that the caller reads, none does. */
-function lastReads({ instructions, outputs, effects }: Program): Map<Value, Instruction> {
-  const last = new Map<Value, Instruction>();
-  for (const instruction of instructions)
-    for (const { root } of instruction.inputs) if (root.leaf === undefined) last.set(root, instruction);
-  for (const { value } of [...outputs, ...effects]) last.delete(value.root);
-  return last;
 }
 
 interface Found {

@@ -9,7 +9,7 @@ import { sameShape } from '../shape.js';
 import type { ProductPart } from '../spec.js';
 import { bindProduct } from './bindProduct.js';
 import type { Instruction, Program } from './program.js';
-import { countUses, Value } from './program.js';
+import { countUses, lastReads, Value } from './program.js';
 
 /** How far behind the product its readers may lie. */
 const reach = 48;
@@ -38,9 +38,9 @@ interface Reader {
 }
 
 function readersOf(product: Instruction, { instructions }: Program): Reader[] {
-  const at = instructions.indexOf(product);
   const { epilogue, parts } = product.attrs as MatmulAttrs;
   if (epilogue === undefined || parts !== undefined || product.outputs.some(({ whole }) => !whole)) return [];
+  const at = instructions.indexOf(product);
   const near = instructions.slice(at, at + reach);
   const made = new Set(near.flatMap(({ outputs }) => outputs.map(({ root }) => root)));
   return near.slice(1).flatMap((instruction): Reader[] => {
@@ -84,7 +84,8 @@ function takeParts(
   { program, spec }: { program: Program; spec: BackendSpec },
 ) {
   const readers = found.map(({ instruction }) => instruction);
-  const uses = countUses({ ...program, instructions: program.instructions.filter((each) => !readers.includes(each)) });
+  const rest: Program = { ...program, instructions: program.instructions.filter((each) => !readers.includes(each)) };
+  const uses = countUses(rest);
   const kept = written(product, (output) => (uses.get(output.root) ?? 0) > 0);
   const attrs: MatmulAttrs = { ...kept.attrs, parts: found.map(({ part }) => part) };
   const inputs = [...product.inputs, ...found.flatMap(({ operands }) => operands)];
@@ -94,8 +95,8 @@ function takeParts(
   );
   const sums = specs.slice(kept.outputs.length).map((each) => new Value(each));
   const fused = { ...product, attrs, inputs, outputs: [...kept.outputs, ...sums] };
-  const last = lastReads(program, readers, product);
-  if (!bindProduct(fused, spec, (value) => last(value))) return;
+  const last = lastReads(rest);
+  if (!bindProduct(fused, spec, ({ root }) => last.get(root) === product)) return;
   Object.assign(product, fused);
   const reductions = readers.flatMap((reader, at) => asReduction(reader, sums[at]));
   program.instructions = program.instructions.flatMap((each) =>
@@ -118,18 +119,6 @@ function written(product: Instruction, isRead: (value: Value) => boolean): { att
           epilogue: { form: epilogue.form, ...(others[1] !== undefined && isRead(others[1]) && { forward: true }) },
         };
   return { attrs: narrow, outputs: product.outputs.slice(0, resultsOf(narrow)) };
-}
-
-/** Whether nobody but the product reads a value after it, the readers that become part of it aside. */
-function lastReads(
-  { instructions, outputs, effects }: Program,
-  readers: readonly Instruction[],
-  product: Instruction,
-): (value: Value) => boolean {
-  const rest = instructions.slice(instructions.indexOf(product) + 1).filter((each) => !readers.includes(each));
-  const read = [...rest.flatMap(({ inputs }) => inputs), ...[...outputs, ...effects].map(({ value }) => value)];
-  const roots = new Set(read.map(({ root }) => root));
-  return ({ root }) => root.leaf === undefined && !roots.has(root);
 }
 
 /** The instruction that made a thin product, as the one that adds up its parts. */

@@ -6,6 +6,7 @@ import { sizeOf } from '../shape.js';
 import { countBindings } from './bindings.js';
 import { inPlacePairs } from './inPlace.js';
 import type { Instruction, Program, Value } from './program.js';
+import { lastReads } from './program.js';
 
 /**
  * In mixed precision: intermediates of which 16 bits are enough for everyone who writes or reads them (`Op.halves`) are
@@ -68,12 +69,11 @@ function isApart(values: readonly Value[]): boolean {
  * Of a result that lies over an operand, both are kept or neither, where the kernel could not bind them apart. What is
  * no longer kept may be an operand of another kernel, so this goes on until all fit.
  */
-function keepInPlace({ instructions }: Program, spec: BackendSpec, kept: Set<Value>): void {
-  const last = new Map<Value, Instruction>();
-  for (const instruction of instructions) for (const { root } of instruction.inputs) last.set(root, instruction);
+function keepInPlace(program: Program, spec: BackendSpec, kept: Set<Value>): void {
+  const last = lastReads(program);
   for (let before = -1; before !== kept.size;) {
     before = kept.size;
-    for (const instruction of instructions) {
+    for (const instruction of program.instructions) {
       const { inputs, outputs } = instruction;
       const pairs = inPlacePairs(instruction).flatMap(([from, to]) => {
         const [input, output] = [inputs[from], outputs[to]];

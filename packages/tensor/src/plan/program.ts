@@ -197,6 +197,15 @@ function pruneOutputs(instruction: Instruction, used: readonly boolean[]): void 
   );
 }
 
+/** The instruction that reads a result for the last time; of those that the caller reads, none does. */
+export function lastReads({ instructions, outputs, effects }: Program): Map<Value, Instruction> {
+  const last = new Map<Value, Instruction>();
+  for (const instruction of instructions)
+    for (const { root } of instruction.inputs) if (root.leaf === undefined) last.set(root, instruction);
+  for (const { value } of [...outputs, ...effects]) last.delete(value.root);
+  return last;
+}
+
 /** How often each storage is read: by instructions, outputs and effects. */
 export function countUses(program: Program): Map<Value, number> {
   const uses = new Map<Value, number>();

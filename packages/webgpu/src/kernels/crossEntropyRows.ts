@@ -1,8 +1,9 @@
 import type { AttrsOf } from '@lowrank/tensor/backend';
-import { bindCells } from '../fours.js';
+import { cellsOf } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import { rowForm } from '../rowKernel.js';
 import { literal, Shader } from '../shader.js';
+import { rowsOf } from './rmsNorm.js';
 
 /**
  * Loss and gradient of a row of logits: maximum, sum of exponentials, then the gradient, which may replace the logits.
@@ -10,23 +11,21 @@ import { literal, Shader } from '../shader.js';
 export const crossEntropyRows = defineKernel<AttrsOf<'crossEntropyRows'>>({
   launches({ inputs, outputs, attrs: { gradient, labelSmoothing = 0, zLoss = 0 } }, context) {
     const logits = operand(inputs, 0, 'crossEntropyRows');
-    const [rows = 0, width = 0] = logits.shape;
+    const { rows, width, vector, cells } = rowsOf(logits);
+    const unit = vector ? 4 : 1;
     const shader = new Shader(context);
-    const vector = width % 4 === 0;
-    const [unit, cells] = vector ? [4, width / 4] : [1, width];
+    const bind = cellsOf(shader, vector);
     const form = rowForm(shader, rows, width, context);
     const { lanes } = form;
-    const dx = gradient
-      ? bindCells(shader, 'dx', { slice: operand(outputs, 1, 'crossEntropyRows'), vector, use: 'write' })
-      : undefined;
-    const x = bindCells(shader, 'x', { slice: logits, vector, use: 'read' });
+    const dx = gradient ? bind.write('dx', operand(outputs, 1, 'crossEntropyRows')) : undefined;
+    const x = bind.read('x', logits);
     const labels = shader.read('labels', operand(inputs, 1, 'crossEntropyRows'), 'i32');
     const loss = shader.write('loss', operand(outputs, 0, 'crossEntropyRows'));
     // A cell is four numbers where rows are whole groups of them.
-    const each = (use: (value: string, at: string) => string): string =>
-      vector ? `for (var c = 0u; c < 4u; c++) { ${use('cell[c]', '4u * i + c')} }` : use('cell', 'i');
+    const each = (cell: string, use: (value: string, at: string) => string): string =>
+      vector ? `for (var c = 0u; c < 4u; c++) { ${use(`${cell}[c]`, '4u * i + c')} }` : use(cell, 'i');
     const over = (use: (value: string, at: string) => string, [from, to, step] = ['first', `${cells}u`, `${lanes}u`]) =>
-      `for (var i = ${from}; i < ${to}; i += ${step}) { let cell = ${x.read('start + i')}; ${each(use)} }`;
+      `for (var i = ${from}; i < ${to}; i += ${step}) { let cell = ${x.read('start + i')}; ${each('cell', use)} }`;
     const piece = (lanes * 32) / unit;
     const zTerm = zLoss > 0 ? ` + ${literal(zLoss)} * normalizer * normalizer` : '';
     const zFactor = zLoss > 0 ? `(1.0f + ${literal(2 * zLoss)} * normalizer) * ` : '';
@@ -69,9 +68,8 @@ ${
   dx === undefined
     ? ''
     : `  for (var i = first; i < ${cells}u; i += ${lanes}u) {
-    let cell = ${x.read('start + i')};
-    var p = cell;
-    ${each((value, at) => `${value.replace('cell', 'p')} = select(0.0f, ${slope(value, at)}, label >= 0);`)}
+    var p = ${x.read('start + i')};
+    ${each('p', (value, at) => `${value} = select(0.0f, ${slope(value, at)}, label >= 0);`)}
     ${dx.write('start + i', 'p')}
   }\n`
 }}

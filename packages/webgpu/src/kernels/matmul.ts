@@ -1,7 +1,7 @@
 import type { Operand } from '@lowrank/tensor/backend';
 import { matmulOperands, matmulSizes, matmulTerms, matmulTermSizes, partSize, sizeOf } from '@lowrank/tensor/op';
-import type { MatmulAttrs, MatmulTerm, Spec, TermOperands } from '@lowrank/tensor/op';
-import { bindCells } from '../fours.js';
+import type { MatmulAttrs, MatmulTerm, ProductPart, Spec, TermOperands } from '@lowrank/tensor/op';
+import { cellsOf } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import type { KernelContext, KernelStep, KernelDispatch, Slice } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
@@ -30,7 +30,8 @@ export const matmul = defineKernel<MatmulAttrs>({
     if (choice.splits === 1 || step.workspace === undefined) return [main];
     return [main, sumParts({ label, product, splits: choice.splits, workspace: step.workspace, context })];
   },
-  halves: (inputs, _, attrs, context) => /tile|matrix/.test(chooseProduct(sizeOfProduct(inputs, attrs), context).kind),
+  halves: (inputs, _, attrs, context) =>
+    ['tile', 'matrix'].includes(chooseProduct(sizeOfProduct(inputs, attrs), context).kind),
   workspace: (inputs, _, attrs, context) => productWorkspace(sizeOfProduct(inputs, attrs), context),
   launchClass: (inputs, _, attrs, context) =>
     attrs.further === undefined && attrs.epilogue === undefined
@@ -67,12 +68,19 @@ export function hasProduct(inputs: readonly Spec[], attrs: MatmulAttrs, context:
 /** Thin products with results, of a tile that is as large as a part, in whole vectors. */
 function hasParts(inputs: readonly Spec[], attrs: MatmulAttrs, { kind, tm, tn, wx, wy }: ProductChoice): boolean {
   const { m, n } = matmulSizes(inputs, attrs);
-  const whole = matmulOperands(inputs, attrs).parts.every(({ t }, at) => {
-    const rank = sizeOf(t?.shape ?? []) / (attrs.parts?.[at]?.over === 'rows' ? m : n);
-    return rank % 4 === 0;
-  });
+  const { parts } = matmulOperands(inputs, attrs);
+  const whole = attrs.parts?.every((part, at) => rankOf(part, parts[at]?.t, { m, n }) % 4 === 0) === true;
   const isPart = kind === 'tile' && tm * wy === partSize && tn * wx === partSize && wx * wy >= partSize;
   return isPart && whole && n % 4 === 0 && attrs.epilogue?.form === 'swigluGradient';
+}
+
+/** The columns of a part's t. */
+function rankOf(
+  { over }: ProductPart,
+  t: Spec | undefined,
+  { m, n }: { readonly m: number; readonly n: number },
+): number {
+  return sizeOf(t?.shape ?? []) / (over === 'rows' ? m : n);
 }
 
 /** What the form of a product is chosen by. */
@@ -117,7 +125,7 @@ function productOf({ inputs, outputs, attrs }: KernelStep<MatmulAttrs>): Product
       const { t, scale: times } = parts[at] ?? {};
       const out = operand(outputs, outputs.length - parts.length + at, 'matmul');
       if (t === undefined) throw new TypeError('matmul lacks an operand');
-      return { ...part, t, rank: sizeOf(t.shape) / (part.over === 'rows' ? m : n), scale: times, out };
+      return { ...part, t, rank: rankOf(part, t, { m, n }), scale: times, out };
     }),
   };
 }
@@ -167,7 +175,7 @@ function sumParts(options: {
   const partial = shader.read('partial', workspace, type);
   const added = addend === undefined ? undefined : shader.read('addend', addend.value, type);
   const times = scale === undefined ? '' : ` * ${shader.scalar('scale', scale)}`;
-  const c = bindCells(shader, 'c', { slice: out, vector: unit === 4, use: 'write' });
+  const c = cellsOf(shader, unit === 4).write('c', out);
   const workgroups = grid(Math.ceil(total / 64));
   const plus = added === undefined ? '' : ` + ${added}[${addend?.kind === 'row' ? `index % ${width}` : 'index'}]`;
   const body = `${mainHead(64, workgroups)}

@@ -1,7 +1,6 @@
 import { sizeOf } from '@lowrank/tensor/op';
 import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
-import { bindCells } from '../fours.js';
-import type { Stored } from '../fours.js';
+import { cellsOf } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import { rowForm } from '../rowKernel.js';
 import { Shader, literal } from '../shader.js';
@@ -12,11 +11,10 @@ export const rmsNorm = defineKernel<AttrsOf<'rmsNorm'>>({
     const { rows, width, vector, cells } = rowsOf(operand(inputs, 0, 'rmsNorm'));
     const shader = new Shader(context);
     const form = rowForm(shader, rows, cells, context);
-    const bind = (name: string, slice: Operand, use: 'read' | 'write'): Stored =>
-      bindCells(shader, name, { slice, vector, use });
-    const x = bind('x', operand(inputs, 0, 'rmsNorm'), 'read');
-    const w = bind('w', operand(inputs, 1, 'rmsNorm'), 'read');
-    const y = bind('y', operand(outputs, 0, 'rmsNorm'), 'write');
+    const bind = cellsOf(shader, vector);
+    const x = bind.read('x', operand(inputs, 0, 'rmsNorm'));
+    const w = bind.read('w', operand(inputs, 1, 'rmsNorm'));
+    const y = bind.write('y', operand(outputs, 0, 'rmsNorm'));
     const loop = `for (var i = first; i < ${cells}u; i += ${form.lanes}u)`;
     const squares = vector ? 'squares += dot(value, value);' : 'squares = fma(value, value, squares);';
     const body = `${form.helpers}

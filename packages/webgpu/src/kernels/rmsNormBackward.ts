@@ -1,5 +1,5 @@
-import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
-import { bindCells } from '../fours.js';
+import type { AttrsOf } from '@lowrank/tensor/backend';
+import { cellsOf } from '../fours.js';
 import type { Stored } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import { rowForm } from '../rowKernel.js';
@@ -12,10 +12,9 @@ export const rmsNormBackward = defineKernel<AttrsOf<'rmsNormBackward'>>({
     const { rows, width, vector, cells } = rowsOf(operand(inputs, 0, 'rmsNormBackward'));
     const shader = new Shader(context);
     const form = rowForm(shader, rows, cells, context);
-    const bind = (name: string, slice: Operand, use: 'read' | 'write'): Stored =>
-      bindCells(shader, name, { slice, vector, use });
-    const input = (name: string, at: number): Stored => bind(name, operand(inputs, at, 'rmsNormBackward'), 'read');
-    const dx = bind('dx', operand(outputs, 0, 'rmsNormBackward'), 'write');
+    const bind = cellsOf(shader, vector);
+    const input = (name: string, at: number): Stored => bind.read(name, operand(inputs, at, 'rmsNormBackward'));
+    const dx = bind.write('dx', operand(outputs, 0, 'rmsNormBackward'));
     const [x, w, g] = [input('x', 0), input('w', 1), input('g', 2)];
     const plus = addend === true ? ` + ${input('c', 3).read('start + i')}` : '';
     const loop = `for (var i = first; i < ${cells}u; i += ${form.lanes}u)`;

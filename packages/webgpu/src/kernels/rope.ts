@@ -1,7 +1,6 @@
 import { sizeOf } from '@lowrank/tensor/op';
-import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
-import { bindCells } from '../fours.js';
-import type { Stored } from '../fours.js';
+import type { AttrsOf } from '@lowrank/tensor/backend';
+import { cellsOf } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
 
@@ -21,13 +20,12 @@ export const rope = defineKernel<AttrsOf<'rope'>>({
     const units = cells - turned;
     const total = (sizeOf(from.shape) / size) * units;
     const shader = new Shader(context);
-    const bind = (name: string, slice: Operand, use: 'read' | 'write'): Stored =>
-      bindCells(shader, name, { slice, vector, use });
-    const x = bind('x', from, 'read');
-    const cosine = bind('cosine', table, 'read');
-    const sine = bind('sine', operand(inputs, 2, 'rope'), 'read');
+    const bind = cellsOf(shader, vector);
+    const x = bind.read('x', from);
+    const cosine = bind.read('cosine', table);
+    const sine = bind.read('sine', operand(inputs, 2, 'rope'));
     const positions = shader.read('positions', operand(inputs, 3, 'rope'), 'i32');
-    const y = bind('y', to, 'write');
+    const y = bind.write('y', to);
     const workgroups = grid(Math.ceil(total / 64));
     const angle = `position * ${turned}u + unit`;
     const body = `${mainHead(64, workgroups)}

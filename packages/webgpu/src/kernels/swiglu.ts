@@ -1,19 +1,19 @@
-import { sizeOf } from '@lowrank/tensor/op';
 import type { AttrsOf } from '@lowrank/tensor/backend';
-import { bindCells } from '../fours.js';
+import { cellsOf } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
+import { rowsOf } from './rmsNorm.js';
 
 /** y = silu(gate)·up. */
 export const swiglu = defineKernel<AttrsOf<'swiglu'>>({
   launches({ inputs, outputs }, context) {
-    const shape = operand(inputs, 0, 'swiglu').shape;
-    const vector = (shape.at(-1) ?? 1) % 4 === 0;
-    const total = sizeOf(shape) / (vector ? 4 : 1);
+    const { rows, vector, cells } = rowsOf(operand(inputs, 0, 'swiglu'));
+    const total = rows * cells;
     const shader = new Shader(context);
-    const y = bindCells(shader, 'y', { slice: operand(outputs, 0, 'swiglu'), vector, use: 'write' });
-    const gate = bindCells(shader, 'gate', { slice: operand(inputs, 0, 'swiglu'), vector, use: 'read' });
-    const up = bindCells(shader, 'up', { slice: operand(inputs, 1, 'swiglu'), vector, use: 'read' });
+    const bind = cellsOf(shader, vector);
+    const y = bind.write('y', operand(outputs, 0, 'swiglu'));
+    const gate = bind.read('gate', operand(inputs, 0, 'swiglu'));
+    const up = bind.read('up', operand(inputs, 1, 'swiglu'));
     const workgroups = grid(Math.ceil(total / 64));
     const body = `${mainHead(64, workgroups)}
   if (index >= ${shader.size('total', total)}) { return; }

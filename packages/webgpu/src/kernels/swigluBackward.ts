@@ -1,9 +1,8 @@
-import { sizeOf } from '@lowrank/tensor/op';
-import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
-import { bindCells } from '../fours.js';
-import type { Stored } from '../fours.js';
+import type { AttrsOf } from '@lowrank/tensor/backend';
+import { cellsOf } from '../fours.js';
 import { defineKernel, operand } from '../kernel.js';
 import { Shader, grid, mainHead } from '../shader.js';
+import { rowsOf } from './rmsNorm.js';
 
 /**
  * dgate = g·up·σ(1 + gate(1 − σ)), dup = g·gate·σ, and where asked for y = gate·σ·up once more; each thread reads all
@@ -11,19 +10,16 @@ import { Shader, grid, mainHead } from '../shader.js';
  */
 export const swigluBackward = defineKernel<AttrsOf<'swigluBackward'>>({
   launches({ inputs, outputs, attrs: { forward } }, context) {
-    const shape = operand(inputs, 0, 'swigluBackward').shape;
-    const vector = (shape.at(-1) ?? 1) % 4 === 0;
-    const total = sizeOf(shape) / (vector ? 4 : 1);
+    const { rows, vector, cells } = rowsOf(operand(inputs, 0, 'swigluBackward'));
+    const total = rows * cells;
     const shader = new Shader(context);
-    const bind = (name: string, list: readonly Operand[], at: number): Stored =>
-      bindCells(shader, name, {
-        slice: operand(list, at, 'swigluBackward'),
-        vector,
-        use: list === outputs ? 'write' : 'read',
-      });
-    const [dGate, dUp] = [bind('dGate', outputs, 0), bind('dUp', outputs, 1)];
-    const [gate, up, g] = [bind('gate', inputs, 0), bind('up', inputs, 1), bind('g', inputs, 2)];
-    const y = forward === true ? bind('y', outputs, 2) : undefined;
+    const bind = cellsOf(shader, vector);
+    const dGate = bind.write('dGate', operand(outputs, 0, 'swigluBackward'));
+    const dUp = bind.write('dUp', operand(outputs, 1, 'swigluBackward'));
+    const gate = bind.read('gate', operand(inputs, 0, 'swigluBackward'));
+    const up = bind.read('up', operand(inputs, 1, 'swigluBackward'));
+    const g = bind.read('g', operand(inputs, 2, 'swigluBackward'));
+    const y = forward === true ? bind.write('y', operand(outputs, 2, 'swigluBackward')) : undefined;
     const workgroups = grid(Math.ceil(total / 64));
     const body = `${mainHead(64, workgroups)}
   if (index >= ${shader.size('total', total)}) { return; }

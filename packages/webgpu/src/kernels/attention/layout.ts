@@ -3,7 +3,7 @@ import type { AttrsOf, Operand } from '@lowrank/tensor/backend';
 import type { Spec } from '@lowrank/tensor/op';
 import { attentionForm } from '../../choices.js';
 import type { AttentionPass, ChoiceContext } from '../../choices.js';
-import { bindCells, bindFours } from '../../fours.js';
+import { bindFours, cellsOf } from '../../fours.js';
 import type { TypedSlice } from '../../fours.js';
 import type { KernelContext, Slice } from '../../kernel.js';
 import { literal, Shader } from '../../shader.js';
@@ -105,7 +105,7 @@ ${lanes.join('\n')}
 /** The same for a result: `store_name(base, group, value)`. */
 export function bindResult(shader: Shader, name: string, slice: TypedSlice, layout: Layout): { code: string } {
   const vector = layout.size % 4 === 0;
-  const bound = bindCells(shader, name, { slice, vector, use: 'write' });
+  const bound = cellsOf(shader, vector).write(name, slice);
   const stores = vector
     ? [`  if (group < ${layout.groups}u) { ${bound.write('base / 4u + group', 'value')} }`]
     : [0, 1, 2, 3].map((lane) => {

@@ -1,15 +1,11 @@
 import { expect, test } from 'vitest';
-import { add, compile, grad, linear, mul, Rng, scalar, square, sum, swiglu, tensor } from '@lowrank/tensor';
+import { add, compile, grad, linear, mul, scalar, square, sum, swiglu } from '@lowrank/tensor';
 import type { Tensor } from '@lowrank/tensor';
 import { evaluateReference, viewAt } from '@lowrank/tensor/op';
 import { testBackend } from '../../testing/kernelHarness.js';
+import { randomTensors } from '../../testing/randomTensors.js';
 
-const rng = new Rng(5);
-const filled = (...shape: number[]): Tensor =>
-  tensor(
-    Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => rng.normal() * 0.3),
-    shape,
-  );
+const filled = randomTensors(5);
 
 test('a gated block of adapted layers has its gradients as sums of parts, within eight bindings', async () => {
   const backend = await testBackend('portable', { matmul: 'bigTile' });

@@ -1,16 +1,12 @@
 import { expect, test } from 'vitest';
-import { add, compile, grad, linear, mul, Rng, scalar, square, sum, swiglu, tensor } from '@lowrank/tensor';
+import { add, compile, grad, linear, mul, scalar, square, sum, swiglu } from '@lowrank/tensor';
 import type { Tensor } from '@lowrank/tensor';
 import { evaluateReference, viewAt } from '@lowrank/tensor/op';
 import { lowerPlan } from '../../lower.js';
 import { testBackend } from '../../testing/kernelHarness.js';
+import { randomTensors } from '../../testing/randomTensors.js';
 
-const rng = new Rng(3);
-const filled = (...shape: number[]): Tensor =>
-  tensor(
-    Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => rng.normal() * 0.3),
-    shape,
-  );
+const filled = randomTensors(3);
 
 test('a gated layer with adapters and its gradients: joined and summed in products of eight bindings', async () => {
   // The large tile, which small sizes take only when asked.

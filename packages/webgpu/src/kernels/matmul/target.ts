@@ -1,6 +1,6 @@
 import type { Shader } from '../../shader.js';
-import { bindCells } from '../../fours.js';
-import type { Stored, TypedSlice } from '../../fours.js';
+import { cellsOf } from '../../fours.js';
+import type { Cells, Stored, TypedSlice } from '../../fours.js';
 import type { Slice } from '../../kernel.js';
 import { stride } from './phases.js';
 import type { Epilogue, Product } from './product.js';
@@ -38,17 +38,17 @@ export function bindTarget(
   { workspace, split }: { workspace: Slice | undefined; split: boolean },
 ): OutputTile {
   const vector = n % 4 === 0;
+  const cells = cellsOf(shader, vector);
   if (split) {
     if (workspace === undefined) throw new TypeError('split K without workspace');
-    const partial = { ...workspace, dtype: 'f32' } as const;
-    const parts = bindCells(shader, 'partial', { slice: partial, vector, use: 'write' });
+    const parts = cells.write('partial', { ...workspace, dtype: 'f32' });
     const base = '(part * BATCH + batch) * M * N';
     return { out: parts, vector, base, times: '', addend: undefined, epilogue: undefined };
   }
-  const stored = bindCells(shader, 'c', { slice: out, vector, use: 'write' });
+  const stored = cells.write('c', out);
   const base = stride(batch, 'M * N');
   const times = scale === undefined ? '' : ` * ${shader.scalar('scale', scale)}`;
-  const target = { out: stored, vector, base, times, epilogue: bindEpilogue(shader, epilogue, vector) };
+  const target = { out: stored, vector, base, times, epilogue: bindEpilogue(cells, epilogue) };
   if (addend === undefined) return { ...target, addend };
   return {
     ...target,
@@ -56,16 +56,14 @@ export function bindTarget(
   };
 }
 
-function bindEpilogue(shader: Shader, epilogue: Epilogue | undefined, vector: boolean): BoundEpilogue | undefined {
+function bindEpilogue(cells: Cells, epilogue: Epilogue | undefined): BoundEpilogue | undefined {
   if (epilogue === undefined) return undefined;
-  const bind = (name: string, slice: TypedSlice, use: 'read' | 'write'): Stored =>
-    bindCells(shader, name, { slice, vector, use });
   const written = (name: string, slice: TypedSlice | undefined): Stored | undefined =>
-    slice === undefined ? undefined : bind(name, slice, 'write');
+    slice === undefined ? undefined : cells.write(name, slice);
   const { form, gate, up } = epilogue;
   if (form === 'swiglu') return { form, gate: written('gate', gate), up: written('up', up) };
-  const read = { gate: bind('gate', gate, 'read'), up: bind('up', up, 'read') };
-  return { form, ...read, dUp: bind('dUp', epilogue.dUp, 'write'), y: written('y', epilogue.y) };
+  const read = { gate: cells.read('gate', gate), up: cells.read('up', up) };
+  return { form, ...read, dUp: cells.write('dUp', epilogue.dUp), y: written('y', epilogue.y) };
 }
 
 /** WGSL: where four neighbouring results lie. */
