@@ -13,7 +13,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import type { Labels } from '../../packages/lowrank/src/tasks/labels.js';
-import { textClassification } from '../../packages/lowrank/src/tasks/textClassification.js';
+import { targetOf, textClassification } from '../../packages/lowrank/src/tasks/textClassification.js';
 
 const golden = fileURLToPath(new URL('../../parity/golden/encoders/', import.meta.url));
 
@@ -308,7 +308,10 @@ export async function expectLabelLosses(backend: Backend, name: string): Promise
   const slots = opened.rows.length;
   for (const [key, { problem, rows }] of Object.entries(labelledOtherwise)) {
     const labels: Labels = { names: ['a', 'b', 'c'], problem };
-    const placed = rows.map((label) => ({ document: { ids: [], types: [], fullLength: 0, label }, start: 0 }));
+    const placed = rows.map((label) => {
+      const target = targetOf({ label, where: name }, labels);
+      return { document: { ids: [], types: [], fullLength: 0, target }, start: 0 };
+    });
     const targets = textClassification.targets({ placed, slots, size: 0, labels });
     const step = compile(backend, () => {
       const inputs = Object.fromEntries(

@@ -91,9 +91,14 @@ async function* rowsOfFile(file: OpenedFile, name: string): AsyncGenerator<Recor
   for await (const part of recordValues(file))
     for (const record of part) {
       const what = `${name}, line ${record.line}`;
-      if (!('value' in record)) throw new LowrankError({ ...record, what });
+      if (!('value' in record)) throw new LowrankError({ ...record, what, remedy: ofStandardInput(name) });
       yield { values: objectOf(record.value, what), line: record.line, name, isUntyped };
     }
+}
+
+function ofStandardInput(name: string): string | undefined {
+  if (name !== rowSourceName('-')) return undefined;
+  return 'Standard input holds JSON lines, a JSON array or Parquet; give CSV and text as files.';
 }
 
 function objectOf(value: unknown, what: string): Readonly<Record<string, unknown>> {

@@ -40,7 +40,7 @@ export function refuseMerge(title: string): () => Promise<MergedModel> {
         what: `merging ${title}`,
         expected: 'a method that changes weights, such as LoRA or BitFit',
         got: 'one that leaves them as they are',
-        remedy: 'Keep it apart from the model: `lowrank eval` and `lowrank generate` take both.',
+        remedy: 'Keep it apart from the model: `lowrank eval`, `generate` and `predict` take both.',
       }),
     );
 }

@@ -1,9 +1,10 @@
+import { dataSettings } from '@lowrank/data';
 import { evaSettings, loraSettings } from '@lowrank/lora';
 import type { SettingTable } from '@lowrank/settings';
 import { checkpointSettings } from '../settings/runSettings.js';
 
 /** Tables of settings that have flags of other names than their own. */
-const tables: readonly SettingTable[] = [loraSettings, evaSettings, checkpointSettings];
+const tables: readonly SettingTable[] = [dataSettings, loraSettings, evaSettings, checkpointSettings];
 
 /**
  * The flag of a setting: `rankPattern` → `--rank-pattern`, `eva.rho` → `--eva-rho`. The library speaks of settings, the

@@ -14,7 +14,10 @@ export type PredictFlags = Omit<PredictOptions, 'backend' | 'texts' | keyof Tran
 export function addPredictFlags(command: Command): Command {
   command
     .argument('[texts...]', 'texts to be asked about, in the place of --data')
-    .option('--data <file>', 'rows, which need no labels: JSON lines, CSV, Parquet, text; - for standard input');
+    .option(
+      '--data <file>',
+      'rows, which need no labels: JSON lines, CSV, Parquet, text; - for JSON lines from standard input',
+    );
   addSettingFlags(command, taskSettings);
   return addSettingFlags(command, dataSettings, { only: ['columns', 'sampleBy', 'maxLength'] }).addHelpText(
     'after',

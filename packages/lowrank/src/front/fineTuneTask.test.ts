@@ -67,3 +67,38 @@ test('labels that the model was not loaded with, and what only texts have, are e
   await expect(fineTune(judge, { data, task: 'text-classification' })).rejects.toThrow('Load the model for its task');
   judge.dispose();
 });
+
+test('a model is loaded to learn numbers or several labels; an adapter keeps what it has learned', async () => {
+  using folder = scratch();
+  const task = 'text-classification';
+  const rows = [
+    { text: 'The film was lovely.', label: 4.5 },
+    { text: 'The play was flat.', label: 1 },
+  ];
+  const judge = await loadModel(model, { task, problemType: 'regression', device: 'cpu' });
+  const budget = { steps: 3, batchSize: 2, learningRate: 0.01 };
+  const run = await fineTune(judge, { data: rows, ...budget });
+  expect(run.finalLoss).toBeGreaterThan(0);
+  const { loss, scores } = await judge.evaluate(rows);
+  expect(Object.keys(scores)).toEqual(['mse', 'pearson']);
+  expect(scores['mse']).toBeCloseTo(loss, 5);
+  const said = await judge.predict('The film was lovely.');
+  expect(said).toEqual([{ label: expect.any(Number), logits: [expect.any(Number)] }]);
+  await run.save(folder.path);
+  judge.dispose();
+  const again = await loadModel(model, { task, adapter: folder.path, device: 'cpu' });
+  expect(await again.predict('The film was lovely.')).toEqual(said);
+  again.dispose();
+  const asked = { task, adapter: folder.path, device: 'cpu' } as const;
+  await expect(loadModel(model, { ...asked, problemType: 'single_label_classification' })).rejects.toThrow(
+    'expected regression, for which it was trained',
+  );
+  await expect(loadModel(model, { ...asked, labels: ['a', 'b'] })).rejects.toThrow(
+    'expected 1 name, as the adapter has columns, got 2: a, b',
+  );
+  const tagger = await loadModel(model, { task, problemType: 'multi_label_classification', labels, device: 'cpu' });
+  const [several] = await tagger.predict('The film was lovely.');
+  expect(Object.values(several?.['probabilities'] as object)).toHaveLength(2);
+  expect(several?.['label']).toBeInstanceOf(Array);
+  tagger.dispose();
+});

@@ -12,6 +12,7 @@ import type { LoadProgress } from './loadingReporter.js';
 import { loadingReporter } from './loadingReporter.js';
 import { Model } from './model.js';
 import type { ModelFiles } from '@lowrank/models';
+import type { ProblemType } from '../tasks/labels.js';
 import type { TaskName } from '../tasks/task.js';
 import type { TaskedModel } from './taskedModel.js';
 import type { ModelSource } from './modelSource.js';
@@ -52,8 +53,14 @@ export interface LoadTaskOptions extends Omit<LoadModelOptions, 'template' | 'kv
   readonly task: TaskName;
   /** What was learned for it: an adapter's folder, hub id, URL or files. */
   readonly adapter?: ModelSource | undefined;
-  /** Names of the labels, where neither the model nor the adapter says them. */
+  /** Names of the labels, where neither the model nor the adapter says them: those of the head's columns, in order. */
   readonly labels?: readonly string[] | undefined;
+  /**
+   * How the labels of `text-classification` and `image-classification` are understood, where neither the model nor the
+   * adapter says it: one each (the default), several at once, or numbers. `regression` has one number each, or one for
+   * each name in `labels`.
+   */
+  readonly problemType?: ProblemType | undefined;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { LossFunction } from '@lowrank/trainer';
 import { LowrankError } from '@lowrank/errors';
 import { asTraining } from '../jobs/openModel.js';
 import type { OpenTask } from '../jobs/openTask.js';
-import { describeLabels, wholeNumbersWarning } from '../tasks/labels.js';
+import { describeLabels, oneLabelWarning, wholeNumbersWarning } from '../tasks/labels.js';
 import type { TaskContext, TaskRow, TaskUnit } from '../tasks/task.js';
 import { taskBatchOf } from '../tasks/taskBatch.js';
 import type { TaskMicroBatch } from '../tasks/taskLayout.js';
@@ -35,6 +35,11 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
   const cut = validation === undefined ? undefined : cutTaskRows(all, validationCut(validation));
   const context = contextOf(model, options);
   const units = await readUnits(model, { rows: cut?.train ?? all, part: 'train', context, hooks });
+  if (open.task.kind === 'embedding' && batchSize === 1)
+    await hooks.onEvent?.({
+      type: 'warning',
+      text: 'a micro-batch of one pair has no other partner to tell it from: nothing is learned',
+    });
   const slots = slotsOf(units, batchSize);
   const layOut = (step: readonly TaskUnit[]): TaskMicroBatch[] => layOutStep(open, step, { batchSize, packing, slots });
   const sampled = (state?: SamplerState) =>
@@ -55,7 +60,8 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
       const heldUnits = held && (await readUnits(model, { rows: held, part: 'validation', context, hooks }));
       return {
         batches: sampled(resume?.data as SamplerState | undefined),
-        largest: largest(sampled(), steps),
+        // Images are of one size.
+        largest: largest(sampled(), open.module.head.reads === 'images' ? 1 : steps),
         evaluation: heldUnits && evaluationOf(open, heldUnits),
         loss: (random) =>
           random === undefined
@@ -76,8 +82,11 @@ export function slotsOf(units: readonly TaskUnit[], batchSize: number): number {
 export function layOutStep(
   { task, labels, module, images }: Pick<OpenTask, 'task' | 'labels' | 'module' | 'images'>,
   step: readonly TaskUnit[],
-  { batchSize, packing, slots }: { readonly batchSize: number; readonly packing: boolean; readonly slots: number },
+  given: { readonly batchSize: number; readonly packing: boolean; readonly slots: number },
 ): TaskMicroBatch[] {
+  const { batchSize, slots } = given;
+  // Each image is a sequence of its own, with a slot for each row.
+  const packing = given.packing && module.head.reads !== 'images';
   return groups(step, batchSize).flatMap((part) =>
     (packing ? chunked(part, Math.max(mostPacked, ...part.map(({ ids }) => ids.length))) : [part]).map((chunk) =>
       layOutTask(chunk, { task, labels, model: module, packed: packing, slots, images }),
@@ -131,22 +140,30 @@ async function readUnits(
     tokens,
     labelTokens: rows.length,
   });
-  const said = part === 'train' && kind === 'sequence' ? wholeNumbersWarning(open.labels) : undefined;
-  if (said !== undefined) await hooks.onEvent?.({ type: 'warning', text: said });
-  const cut = units.filter(({ fullLength, ids }) => fullLength > ids.length).length;
-  if (cut > 0)
-    await hooks.onEvent?.({
-      type: 'warning',
-      text: `${cut} of ${units.length} texts are cut to ${context.maxLength} tokens`,
-    });
+  const ofLabels = [kind === 'sequence' ? wholeNumbersWarning(open.labels) : undefined, oneLabelWarning(open.labels)];
+  for (const said of [...(part === 'train' ? ofLabels : []), cutWarning(units, context)])
+    if (said !== undefined) await hooks.onEvent?.({ type: 'warning', text: said });
   return units;
 }
 
-/** Every document once, packed. */
-function evaluationOf({ task, labels, module, images }: OpenTask, units: readonly TaskUnit[]): TaskMicroBatch[] {
+/** What is to be said of texts that are too long; undefined where there is none. */
+export function cutWarning(units: readonly TaskUnit[], { maxLength }: TaskContext): string | undefined {
+  const cut = units.filter(({ fullLength, ids }) => fullLength > ids.length).length;
+  return cut === 0 ? undefined : `${cut} of ${units.length} texts are cut to ${maxLength} tokens`;
+}
+
+/** Every document once, packed; each batch laid out in its turn: as numbers, images take four times the bytes. */
+function evaluationOf(
+  { task, labels, module, images }: OpenTask,
+  units: readonly TaskUnit[],
+): Iterable<TaskMicroBatch> {
   const chunks = chunked(units, mostEvaluated);
   const slots = Math.max(...chunks.map(countOf));
-  return chunks.map((chunk) => layOutTask(chunk, { task, labels, model: module, packed: true, slots, images }));
+  return {
+    *[Symbol.iterator]() {
+      for (const chunk of chunks) yield layOutTask(chunk, { task, labels, model: module, packed: true, slots, images });
+    },
+  };
 }
 
 /** The step that holds the largest micro-batch, among those that are looked at ahead. */

@@ -1,4 +1,5 @@
 import type { RowSource, TextTokenizer } from '@lowrank/data';
+import { LowrankError } from '@lowrank/errors';
 import { readMethod } from '@lowrank/methods';
 import type { ModelFiles, TaskModel } from '@lowrank/models';
 import { loadTaskModel } from '@lowrank/models';
@@ -7,7 +8,8 @@ import type { Backend } from '@lowrank/tensor';
 import { openAdapterFolder } from '../adapterFolder.js';
 import type { OpenTask } from '../jobs/openTask.js';
 import { asOpenTask, headOf, knownTask, requireTask } from '../jobs/openTask.js';
-import type { Labels } from '../tasks/labels.js';
+import type { Labels, ProblemType } from '../tasks/labels.js';
+import { checkProblem, unnamed } from '../tasks/labels.js';
 import { imageInput } from '../tasks/imageInput.js';
 import { tokenizerOfTask } from '../tasks/noTokenizer.js';
 import { runTask } from '../tasks/runTask.js';
@@ -126,6 +128,8 @@ export interface TaskedModelOptions {
   readonly task: TaskName;
   /** Names of the labels, where neither the model nor the adapter says them. */
   readonly labels?: readonly string[] | undefined;
+  /** How they are understood, where neither says it. */
+  readonly problemType?: ProblemType | undefined;
   /** What was learned for the task. */
   readonly adapter?: ModelFiles | undefined;
   readonly backend: Backend;
@@ -144,7 +148,7 @@ export async function loadTaskedModel(
   const { adapter, backend, ownsBackend, quantization, quantizeEmbeddings, onWarning, onProgress } = options;
   const known = await knownTask({ model: files, adapter, task: options.task });
   const task = requireTask(known.task, name);
-  const labels = labelsOf(options.labels, known.labels) ?? task.labels([], undefined);
+  const labels = labelsOf(options, known.labels, adapter !== undefined) ?? task.labels([], undefined);
   const tokenizer = await tokenizerOfTask(task, asTextFiles(files));
   for (const text of tokenizer.warnings) onWarning?.(text);
   const module = await loadTaskModel(files, headOf({ task, labels }), {
@@ -163,7 +167,27 @@ export async function loadTaskedModel(
   return new TaskedModel({ open, tokenizer, backend, ownsBackend, quantization });
 }
 
-function labelsOf(given: readonly string[] | undefined, known: Labels | undefined): Labels | undefined {
-  if (given === undefined) return known;
-  return { names: given, problem: known?.problem ?? 'single_label_classification' };
+/**
+ * What the head's columns mean: what is asked for, as far as it does not contradict what was learned.
+ *
+ * @throws LowrankError `tasks.label` for more or fewer names than an adapter has columns; `tasks.problem`
+ */
+function labelsOf(
+  { labels: names, problemType }: Pick<TaskedModelOptions, 'labels' | 'problemType'>,
+  known: Labels | undefined,
+  isTrained: boolean,
+): Labels | undefined {
+  if (names === undefined && problemType === undefined) return known;
+  const problem = problemType ?? known?.problem ?? 'single_label_classification';
+  if (!isTrained || known === undefined)
+    return { names: names ?? known?.names ?? unnamed(problem === 'regression' ? 1 : 2), problem };
+  checkProblem(known, problemType);
+  if (names !== undefined && names.length !== known.names.length)
+    throw new LowrankError({
+      code: 'tasks.label',
+      what: 'labels',
+      expected: `${known.names.length} ${known.names.length === 1 ? 'name' : 'names'}, as the adapter has columns`,
+      got: `${names.length}: ${names.slice(0, 6).join(', ')}`,
+    });
+  return { names: names ?? known.names, problem };
 }

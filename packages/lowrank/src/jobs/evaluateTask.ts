@@ -3,10 +3,10 @@ import { splitsOf, validationCut } from '@lowrank/data';
 import type { Execution } from '@lowrank/trainer';
 import type { BackendOrOpener } from '../device.js';
 import { backendOnce } from '../device.js';
-import { contextOf } from '../front/taskRun.js';
+import { contextOf, cutWarning } from '../front/taskRun.js';
 import type { OptionsOf } from '@lowrank/settings';
 import type { taskSettings } from '../settings/taskSettings.js';
-import { labelsOfTrained } from '../tasks/labels.js';
+import { columnOf, labelsOfTrained } from '../tasks/labels.js';
 import { confusion } from '../tasks/scores.js';
 import type { Prediction, Scores, TaskRow } from '../tasks/task.js';
 import { cutTaskRows, partsOfRows, encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
@@ -88,9 +88,9 @@ function confusionOf(
   predictions: readonly Prediction[],
   names: readonly string[],
 ): number[][] {
-  const at = (label: unknown): number => (typeof label === 'number' ? label : names.indexOf(String(label)));
+  const at = (label: unknown): number => columnOf(typeof label === 'number' ? label : String(label), names);
   return confusion(
-    rows.map((row) => at('label' in row ? row.label : undefined)),
+    rows.map((row) => at('label' in row ? [row.label].flat()[0] : undefined)),
     predictions.map(({ label }) => at(label)),
     names.length,
   );
@@ -115,6 +115,8 @@ export async function answer(
     onWarning?.(`${options.model} has no weights for ${open.module.fresh.join(', ')}: its answers are chance`);
   const context = contextOf({ open, tokenizer }, options);
   const units = await encodeTaskRows(task, rows, context);
+  const cut = cutWarning(units, context);
+  if (cut !== undefined) onWarning?.(cut);
   const { outputs, loss } = await runTask(open, units, { backend: await backend(), signal, withLoss, onProgress });
   return { predictions: rows.map((row, at) => task.predict(row, outputs.get(at) ?? [], context)), loss };
 }

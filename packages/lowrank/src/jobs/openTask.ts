@@ -87,7 +87,8 @@ export function taskOf({ task, isEncoder }: KnownTask, records: readonly RecordR
   if (task !== undefined || !isEncoder) return task;
   const [first] = records;
   const found = first && taskOfRow(first.values);
-  if (found === undefined) throw unknownTask(first === undefined ? 'the rows' : `${first.name}, line ${first.line}`);
+  if (found === undefined)
+    throw unknownTask(first === undefined ? 'the rows' : `${first.name}, line ${first.line}`, first?.values);
   return found;
 }
 

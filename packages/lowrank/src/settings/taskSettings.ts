@@ -24,9 +24,10 @@ export const taskSettings = defineSettings(
     }),
     docStride: setting({
       schema: wholeNumber({ min: 0 }),
-      help: 'of question-answering: tokens that the parts of a long context have in common (default 128)',
+      help: 'of question-answering: tokens that the parts of a long context have in common',
       see: './tasks#question-answering',
       value: 'tokens',
+      otherwise: '128, but at most half of what a part holds',
       aliases: ['doc_stride'],
     }),
     maxAnswerLength: setting({

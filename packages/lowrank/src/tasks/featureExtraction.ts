@@ -16,7 +16,7 @@ import type { TaskBatch, TaskModel } from '@lowrank/models';
 import { meanOf } from '@lowrank/models';
 import { blankDocument, encodeTexts } from './encodeTexts.js';
 import { rightAnswers } from './losses.js';
-import { has, optionalText, textAt } from './rowKeys.js';
+import { has, optionalText, textAt, whereOf } from './rowKeys.js';
 import type { Task, TaskDocument, TaskRow } from './task.js';
 
 interface PairRow extends TaskRow {
@@ -45,7 +45,7 @@ export const featureExtraction: Task<PairRow> = {
       textAt(record, 'text'),
       isAsked ? optionalText(record, 'text_pair') : textAt(record, 'text_pair'),
     ] as const;
-    return { line: record.line, key: texts[0], texts };
+    return { line: record.line, where: whereOf(record), key: texts[0], texts };
   },
 
   labels: () => ({ names: [], problem: 'single_label_classification' }),

@@ -3,10 +3,10 @@ import { decodeImage } from '@lowrank/data';
 import { LowrankError, shown } from '@lowrank/errors';
 import { folderOf, joinPath } from '@lowrank/files';
 import type { HostTensor } from '@lowrank/tensor';
-import { badRow, has } from './rowKeys.js';
+import { badRow, has, whereOf } from './rowKeys.js';
 import type { ImageInput, Task, TaskContext, TaskDocument } from './task.js';
 import type { ClassifiedDocument, ClassifiedRow } from './textClassification.js';
-import { labelOf, textClassification } from './textClassification.js';
+import { labelOf, targetOf, textClassification } from './textClassification.js';
 
 /** An image of a row: a file's path, its bytes, or its pixels. */
 type GivenImage = string | Uint8Array | Blob | Pixels;
@@ -37,9 +37,10 @@ export const imageClassification: Task<ImageRow, ImageDocument> = {
 
   read(record, options) {
     const image = imageIn(record);
-    const key = typeof image === 'string' ? image : `${record.name}, line ${record.line}`;
+    const key = typeof image === 'string' ? image : whereOf(record);
     return {
       line: record.line,
+      where: whereOf(record),
       key,
       texts: ['', undefined],
       ...labelOf(record, options),
@@ -59,17 +60,18 @@ export const imageClassification: Task<ImageRow, ImageDocument> = {
     return loaded;
   },
 
-  encode({ prepared, label }, context) {
+  encode(row, context) {
+    const { prepared } = row;
     if (prepared === undefined) throw new TypeError('an image that is not loaded');
     const positions = imagesOf(context).positionsOf(prepared);
-    return [[{ ...positionsAlone(positions), label, prepared }]];
+    return [[{ ...positionsAlone(positions), target: targetOf(row, context.labels), prepared }]];
   },
 
   outline(_, shape) {
     const { maxPositions, channels, imageSize } = shape as typeof shape & ImageSizes;
     const [height, width] = imageSize;
     const prepared = { width, height, channels, data: new Uint8Array(width * height * channels) };
-    return [{ ...positionsAlone(maxPositions), label: 0, prepared }];
+    return [{ ...positionsAlone(maxPositions), target: 0, prepared }];
   },
 
   targets(layout) {
@@ -113,11 +115,10 @@ function folderIn({ name }: RecordRow): string {
   return name.endsWith('/') ? name.slice(0, -1) : folderOf(name);
 }
 
-async function pixelsOf({ image, folder, line }: ImageRow): Promise<Pixels> {
+async function pixelsOf({ image, folder, where }: ImageRow): Promise<Pixels> {
   if (isPixels(image)) return image;
-  if (image instanceof Uint8Array) return decodeImage(image, `the image of line ${line}`);
-  if (typeof image !== 'string')
-    return decodeImage(new Uint8Array(await image.arrayBuffer()), `the image of line ${line}`);
+  if (image instanceof Uint8Array) return decodeImage(image, `the image of ${where}`);
+  if (typeof image !== 'string') return decodeImage(new Uint8Array(await image.arrayBuffer()), `the image of ${where}`);
   const isAbsolute = image.startsWith('/') || /^[A-Za-z]:[\\/]/.test(image);
   const path = isAbsolute || folder === '' ? image : joinPath(folder, image);
   const { readFile } = await import('node:fs/promises');
@@ -142,7 +143,7 @@ function checkSizes(rows: readonly ImageRow[]): void {
   if (other === undefined) return;
   throw new LowrankError({
     code: 'images.size',
-    what: `the image of line ${other.line}`,
+    what: `the image of ${other.where}`,
     expected: `${sizeOf(first)}, as the first is after preprocessor_config.json`,
     got: sizeOf(other),
     remedy: 'Give preprocessor_config.json a height and a width, or a crop.',

@@ -44,9 +44,15 @@ export function labelKeys({ names, problem }: Labels, kind: string): Readonly<Re
 
 /** What is to be said before whole numbers are learned as names; undefined where there is nothing to say. */
 export function wholeNumbersWarning({ names, problem }: Labels): string | undefined {
-  const areNumbers = names.every(isNumeric) || names.every((name, at) => name === `LABEL_${at}`);
+  const areNumbers = names.every(isNumeric) || areUnnamed(names);
   if (problem !== 'single_label_classification' || names.length < 3 || !areNumbers) return undefined;
   return `the labels are whole numbers and taken as ${names.length} names; the problem type regression learns numbers`;
+}
+
+/** What is to be said where all rows have one label; undefined where there is nothing to say. */
+export function oneLabelWarning({ names, problem }: Labels): string | undefined {
+  if (problem !== 'single_label_classification' || names.length !== 1) return undefined;
+  return `every row has the label ${names[0]}: there is nothing to tell apart, and nothing is learned`;
 }
 
 /**
@@ -55,9 +61,7 @@ export function wholeNumbersWarning({ names, problem }: Labels): string | undefi
  */
 export function namesOf(given: readonly (string | number)[], known: readonly string[] | undefined): string[] {
   const distinct = [...new Set(given)];
-  const fits = (label: string | number): boolean =>
-    known !== undefined && (typeof label === 'number' ? label < known.length : known.includes(label));
-  if (known !== undefined && distinct.every(fits)) return [...known];
+  if (known !== undefined && distinct.every((label) => columnOf(label, known) >= 0)) return [...known];
   const numbers = distinct.filter((label) => typeof label === 'number');
   if (numbers.length === distinct.length && numbers.every((label) => Number.isInteger(label) && label >= 0))
     return unnamed(numbers.reduce((most, label) => Math.max(most, label + 1), 1));
@@ -80,14 +84,31 @@ export function describeLabels({ names, problem }: Labels): string {
   if (problem === 'regression') return names.length === 1 ? 'a number each' : `${names.length} numbers each`;
   const some = names.length > 6 ? [...names.slice(0, 5), '…'] : names;
   const several = problem === 'multi_label_classification' ? ', any number of them each' : '';
-  return `${names.length} labels (${some.join(', ')}${several})`;
+  return `${names.length} label${names.length === 1 ? '' : 's'} (${some.join(', ')}${several})`;
+}
+
+/** Whether the names of columns say no more than their places. */
+function areUnnamed(names: readonly string[]): boolean {
+  return names.every((name, at) => name === `LABEL_${at}`);
+}
+
+/**
+ * The column of a label, −1 where there is none. A label is a name first, also where it is written as a number: of the
+ * stars `1` to `5`, 1 is the first. A whole number that is no name is a place, counted from 0, where no name is a
+ * number; a text of digits, as cells of a CSV file are, is one where columns have no names.
+ */
+export function columnOf(label: string | number, names: readonly string[]): number {
+  const text = String(label);
+  const named = names.indexOf(text);
+  if (named >= 0) return named;
+  const mayBePlace = typeof label === 'number' ? !names.some(isNumeric) : areUnnamed(names);
+  return mayBePlace && /^(0|[1-9]\d*)$/.test(text) && Number(text) < names.length ? Number(text) : -1;
 }
 
 /** The column of a label. @throws LowrankError `tasks.label` for one that the model has no column for */
 export function labelId(label: string | number, { names }: Pick<Labels, 'names'>, where: string): number {
-  const isPlace = typeof label === 'number' && Number.isInteger(label) && label >= 0;
-  const id = isPlace ? label : names.indexOf(String(label));
-  if (Number.isInteger(id) && id >= 0 && id < names.length) return id;
+  const id = columnOf(label, names);
+  if (id >= 0) return id;
   throw new LowrankError({
     code: 'tasks.label',
     what: where,
@@ -99,20 +120,26 @@ export function labelId(label: string | number, { names }: Pick<Labels, 'names'>
 
 /**
  * The labels of a model that has been trained: its own; where those are numbers alone (`LABEL_0`), the names that rows
- * have for them, in order, as far as there are as many columns. Rows do not change what it has been trained for.
+ * have for them, in order, where there are as many. Numbers name no columns: they are places. Rows do not change what
+ * it has been trained for.
  */
 export function labelsOfTrained(known: Labels, ofRows: Labels, asked?: ProblemType): Labels {
-  if (asked !== undefined && known.isGuess !== true && known.problem !== asked)
-    throw new LowrankError({
-      code: 'tasks.problem',
-      what: 'what has been trained',
-      expected: `${known.problem}, for which it was trained`,
-      got: shown(asked),
-      remedy: (names) => `Leave ${names('problemType')} out.`,
-      setting: 'problemType',
-    });
-  const isUnnamed = known.names.every((name, at) => name === `LABEL_${at}`);
-  if (!isUnnamed || ofRows.names.length > known.names.length) return known;
+  checkProblem(known, asked);
+  if (!areUnnamed(known.names)) return known;
   if (known.isGuess !== true && known.problem !== ofRows.problem) return known;
-  return { names: known.names.map((name, at) => ofRows.names[at] ?? name), problem: ofRows.problem };
+  const nameColumns = ofRows.names.length === known.names.length && !ofRows.names.some(isNumeric);
+  return { names: nameColumns ? ofRows.names : known.names, problem: ofRows.problem };
+}
+
+/** @throws LowrankError `tasks.problem` where it is asked to be something else than it was trained for */
+export function checkProblem({ problem, isGuess }: Labels, asked: ProblemType | undefined): void {
+  if (asked === undefined || isGuess === true || problem === asked) return;
+  throw new LowrankError({
+    code: 'tasks.problem',
+    what: 'what has been trained',
+    expected: `${problem}, for which it was trained`,
+    got: shown(asked),
+    remedy: (names) => `Leave ${names('problemType')} out.`,
+    setting: 'problemType',
+  });
 }

@@ -1,15 +1,16 @@
-import type { TextSpan } from '@lowrank/data';
+import type { RecordRow, TextSpan } from '@lowrank/data';
 import type { Tensor } from '@lowrank/tensor';
 import { add, crossEntropy, embedding, mul, permute, reshape, sub } from '@lowrank/tensor';
 import { bucketLength } from '@lowrank/data';
 import { blankDocument } from './encodeTexts.js';
-import { badRow, has, textAt } from './rowKeys.js';
+import { badRow, has, textAt, whereOf } from './rowKeys.js';
 import { answerF1, plainAnswer } from './scores.js';
 import type { Prediction, Task, TaskDocument, TaskRow } from './task.js';
 import { softmax } from './textClassification.js';
 
 interface Answer {
   readonly text: string;
+  /** Among the context's 16-bit units. */
   readonly start: number;
 }
 
@@ -45,13 +46,12 @@ export const questionAnswering: Task<AskedRow, AskedDocument> = {
 
   read(record, { isAsked }) {
     const [question, context] = [textAt(record, 'question'), textAt(record, 'context')];
-    const row = { line: record.line, key: `${question}\n${context}`, question, context };
-    const answers = answersIn(record.values);
-    if (answers === undefined && !isAsked)
+    const key = `${question}\n${context}`;
+    const row = { line: record.line, where: whereOf(record), key, question, context };
+    if (isAsked) return { ...row, answers: undefined };
+    const answers = answersIn(record, context);
+    if (answers === undefined)
       return badRow(record, 'answer_start', '"answer_start" and "answer_text", or "answers"', undefined);
-    for (const { text, start } of answers ?? [])
-      if (context.slice(start, start + text.length) !== text && !isAsked)
-        return badRow(record, 'answer_start', `where the context says ${JSON.stringify(text)}`, start);
     return { ...row, answers };
   },
 
@@ -64,7 +64,7 @@ export const questionAnswering: Task<AskedRow, AskedDocument> = {
     // A question that leaves no room loses its end.
     const room = Math.max(1, maxLength - around - asked.length);
     const head = asked.slice(0, Math.max(0, maxLength - around - room));
-    const stride = Math.min(options.docStride ?? 128, room - 1);
+    const stride = Math.min(options.docStride ?? Math.min(128, room >> 1), room - 1);
     const parts: (readonly AskedDocument[])[] = [];
     for (let from = 0; ; from += room - stride) {
       const part = text.slice(from, from + room);
@@ -137,7 +137,11 @@ export const questionAnswering: Task<AskedRow, AskedDocument> = {
     candidates.sort((a, b) => b.logit - a.logit);
     const kept = candidates.slice(0, nBest);
     const scores = softmax(kept.map(({ logit }) => logit));
-    const answers = kept.map(({ answer, start }, at) => ({ answer, start, score: scores[at] ?? 0 }));
+    const answers = kept.map(({ answer, start }, at) => ({
+      answer,
+      start: Array.from(context.slice(0, start)).length,
+      score: scores[at] ?? 0,
+    }));
     const [first = { answer: '', start: 0, score: 0 }] = answers;
     return options.nBest === undefined ? first : { ...first, answers };
   },
@@ -159,21 +163,55 @@ export const questionAnswering: Task<AskedRow, AskedDocument> = {
   },
 };
 
-function answersIn(values: Readonly<Record<string, unknown>>): Answer[] | undefined {
-  const [start, text, squad] = [values['answer_start'], values['answer_text'], values['answers']];
-  if (typeof start === 'number' && typeof text === 'string') return [{ start, text }];
-  if (typeof squad !== 'object' || squad === null) return undefined;
-  const list: unknown[] = Array.isArray(squad) ? squad : columns(squad as Record<string, unknown>);
-  return list.flatMap((item) => {
-    const { text: own, answer_start: at } = item as Record<string, unknown>;
-    return typeof own === 'string' && typeof at === 'number' ? [{ text: own, start: at }] : [];
-  });
+/**
+ * The answers of a row, none of them empty; undefined where nothing says of any. In files without types an empty cell
+ * is no answer.
+ *
+ * @throws LowrankError `data.rowType` for what is no answer, and for one that does not stand where it says
+ */
+function answersIn(record: RecordRow, context: string): Answer[] | undefined {
+  const { values, isUntyped = false } = record;
+  const [text, start] = [values['answer_text'] ?? undefined, values['answer_start'] ?? undefined];
+  if (text !== undefined || start !== undefined) return placed(record, context, { text, start });
+  const squad = values['answers'] ?? undefined;
+  if (squad === undefined) return isUntyped && 'answer_text' in values ? [] : undefined;
+  return squadAnswers(record, squad).flatMap((answer) => placed(record, context, answer));
 }
 
-/** `{ text: […], answer_start: […] }` */
-function columns({ text, answer_start: start }: Record<string, unknown>): object[] {
-  if (!Array.isArray(text) || !Array.isArray(start)) return [];
-  return text.map((own: unknown, at) => ({ text: own, answer_start: start[at] as unknown }));
+/** `[{ text, answer_start }]`, or `{ text: […], answer_start: […] }` as `datasets` has it. */
+function squadAnswers(record: RecordRow, given: unknown): { readonly text: unknown; readonly start: unknown }[] {
+  const { text, answer_start: start } = (typeof given === 'object' ? given : {}) as Record<string, unknown>;
+  const [texts, starts] = [[text ?? []].flat(), [start ?? []].flat()];
+  if (Array.isArray(given))
+    return given.map((each: unknown) => {
+      const { text: own, answer_start: at } = Object(each) as Record<string, unknown>;
+      return { text: own, start: at };
+    });
+  if (typeof given !== 'object' || text === undefined || texts.length !== starts.length)
+    return badRow(record, 'answers', '[{"text", "answer_start"}], or {"text": […], "answer_start": […]}', given);
+  return texts.map((own, at) => ({ text: own, start: starts[at] }));
+}
+
+/** An answer, or none where its text is empty. */
+function placed(record: RecordRow, context: string, given: { text: unknown; start: unknown }): Answer[] {
+  const { text } = given;
+  if (typeof text !== 'string') return badRow(record, 'answer_text', 'a text', text);
+  if (text === '') return [];
+  const isCell = record.isUntyped === true && typeof given.start === 'string';
+  const start = isCell ? Number(given.start) : given.start;
+  if (typeof start !== 'number' || !Number.isInteger(start))
+    return badRow(record, 'answer_start', 'the character that the answer begins at, from 0', given.start ?? undefined);
+  // Datasets count code points, as Python does; what JavaScript made counts 16-bit units.
+  const at = [unitsBefore(context, start), start].find((place) => place >= 0 && context.startsWith(text, place));
+  if (at !== undefined) return [{ text, start: at }];
+  return badRow(record, 'answer_start', `where the context says ${JSON.stringify(text)}`, start);
+}
+
+/** The place of a text's n-th code point among its 16-bit units. */
+function unitsBefore(text: string, points: number): number {
+  let at = 0;
+  for (let left = points; left > 0 && at < text.length; left--) at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
+  return points < 0 ? points : at;
 }
 
 /** First and last token of an answer whose whole is in this part; else the first of the document. */

@@ -1,11 +1,16 @@
 import type { RecordRow } from '@lowrank/data';
 import { LowrankError, shown } from '@lowrank/errors';
 
+/** Where a record stands, for errors. */
+export function whereOf({ name, line }: RecordRow): string {
+  return `${name}, line ${line}`;
+}
+
 /** @throws LowrankError `data.rowType` */
-export function badRow({ name, line }: RecordRow, key: string, expected: string, got: unknown): never {
+export function badRow(record: RecordRow, key: string, expected: string, got: unknown): never {
   throw new LowrankError({
     code: 'data.rowType',
-    what: `${name}, line ${line}: "${key}"`,
+    what: `${whereOf(record)}: "${key}"`,
     expected,
     got: got === undefined ? 'nothing' : shown(got),
   });

@@ -1,3 +1,4 @@
+import { LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { compile } from '@lowrank/tensor';
 import type { OpenTask } from '../jobs/openTask.js';
@@ -29,6 +30,13 @@ export async function runTask(
   units: readonly TaskUnit[],
   { backend, signal, withLoss = false, onProgress }: RunTaskOptions,
 ): Promise<TaskAnswers> {
+  if (withLoss && units.length === 0)
+    throw new LowrankError({
+      code: 'data.empty',
+      what: 'the data',
+      expected: 'at least one row with something to compare',
+      got: 'none',
+    });
   const chunks = chunked(units, most);
   const slots = Math.max(1, ...chunks.map(countOf));
   const step = compile(backend, (inputs: Parameters<typeof taskBatchOf>[0]) => {

@@ -102,20 +102,29 @@ export function regressionScores(
   };
 }
 
-/** The entities of IOB2, IOBES and bare tags as seqeval finds them: [type, first, one past the last]. */
+/**
+ * The entities of IOB2, IOBES and bare tags as seqeval finds them: [type, first, one past the last]. A bare tag is its
+ * own type, also where it begins with one of seqeval's letters (ORG, EVENT).
+ */
 export function entitiesOf(tags: readonly string[]): [type: string, start: number, end: number][] {
   const found: [string, number, number][] = [];
   let previous = ['O', ''] as [string, string];
   let begin = 0;
   for (const [at, tag] of [...tags, 'O'].entries()) {
-    const prefix = tag.slice(0, 1);
-    const type = tag.includes('-') ? tag.slice(tag.indexOf('-') + 1) : '_';
-    const own = tag === 'O' ? (['O', ''] as [string, string]) : ([prefix, type] as [string, string]);
+    const own = partsOf(tag);
     if (endsEntity(previous, own)) found.push([previous[1], begin, at]);
     if (startsEntity(previous, own)) begin = at;
     previous = own;
   }
   return found;
+}
+
+/** Of `B-NAME` B and NAME; of `B` alone B and `_`; of a bare `NAME` I and NAME. */
+function partsOf(tag: string): [prefix: string, type: string] {
+  if (tag === 'O') return ['O', ''];
+  const dash = tag.indexOf('-');
+  if (dash > 0) return [tag.slice(0, 1), tag.slice(dash + 1)];
+  return /^[BIES]$/.test(tag) ? [tag, '_'] : ['I', tag];
 }
 
 function endsEntity([before, type]: readonly [string, string], [prefix, now]: readonly [string, string]): boolean {

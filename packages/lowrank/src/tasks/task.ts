@@ -17,6 +17,8 @@ export type TaskName = (typeof taskNames)[number];
 /** A row of a task, checked. */
 export interface TaskRow {
   readonly line: number;
+  /** Its file and line, for errors. */
+  readonly where: string;
   /** What is asked, as a text: rows that ask the same are held out together. */
   readonly key: string;
 }

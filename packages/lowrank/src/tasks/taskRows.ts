@@ -1,5 +1,6 @@
 import type { RecordRow, RowPart, RowSelection, RowSource, TextRow } from '@lowrank/data';
 import { cutValidation, holdOut, recordsOf } from '@lowrank/data';
+import { LowrankError } from '@lowrank/errors';
 import type { Task, TaskContext, TaskRow, TaskUnit } from './task.js';
 import { unitOf } from './taskLayout.js';
 
@@ -45,10 +46,28 @@ export function cutTaskRows(
   return { train: side(false), validation: side(true) };
 }
 
-/** Rows as units of documents. */
+/**
+ * Rows as units of documents.
+ *
+ * @throws LowrankError `data.noTokens` for a text of which the tokenizer makes none: a head would read what lies before
+ * it; what the task throws
+ */
 export async function encodeTaskRows(task: Task, rows: readonly TaskRow[], context: TaskContext): Promise<TaskUnit[]> {
   const loaded = (await task.load?.(rows, context)) ?? rows;
   return loaded.flatMap((row, at) =>
-    task.encode(row, context).map((documents) => unitOf(documents, { line: row.line, row: at })),
+    task.encode(row, context).map((documents) => {
+      if (documents.some(({ ids }) => ids.length === 0)) throw noTokens(row.where);
+      return unitOf(documents, { line: row.line, row: at });
+    }),
   );
+}
+
+function noTokens(where: string): LowrankError {
+  return new LowrankError({
+    code: 'data.noTokens',
+    what: where,
+    expected: 'a text with at least one token, since this model puts none around it',
+    got: 'an empty text',
+    remedy: 'Leave such rows out.',
+  });
 }

@@ -40,13 +40,16 @@ export function taskOfRow(values: Readonly<Record<string, unknown>>): Task | und
   return all.find((task) => task.matches(values));
 }
 
-export function unknownTask(where: string): LowrankError {
+/** What is said of rows that no task knows; `values` are those of the first. */
+export function unknownTask(where: string, values: Readonly<Record<string, unknown>> = {}): LowrankError {
+  const keys = Object.keys(values).map((key) => JSON.stringify(key));
   return new LowrankError({
     code: 'tasks.unknown',
     what: where,
     expected: `rows of a task: ${all.map(({ name, rows }) => `${name} ${rows}`).join('; ')}`,
-    got: 'others',
-    remedy: 'Say which task it is: task.',
+    got: keys.length === 0 ? 'none' : keys.slice(0, 12).join(', '),
+    remedy: (names) =>
+      `Say which task it is, ${names('task')}, and which columns hold what, ${names('columns', 'text=review')}.`,
     setting: 'task',
   });
 }

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Labels, ProblemType } from './labels.js';
-import { labelsOfTrained, wholeNumbersWarning } from './labels.js';
+import { labelsOfTrained, oneLabelWarning, wholeNumbersWarning } from './labels.js';
 import { readTaskRows } from './taskRows.js';
 import type { Task } from './task.js';
-import { textClassification } from './textClassification.js';
+import { targetOf, textClassification } from './textClassification.js';
 
 interface Learned {
   readonly problem: string;
@@ -40,8 +40,8 @@ async function learnedFrom(name: string, content: string, { known, asked }: Give
       known ??
       textClassification.labels(rows as unknown as Parameters<typeof textClassification.labels>[0], undefined, asked);
     const placed = rows.map((row) => {
-      const { label } = row as unknown as { label: number };
-      return { document: { ids: [], types: [], fullLength: 0, label }, start: 0 };
+      const target = targetOf(row as unknown as Parameters<typeof targetOf>[0], labels);
+      return { document: { ids: [], types: [], fullLength: 0, target }, start: 0 };
     });
     const { targets, labels: ids } = textClassification.targets({ placed, slots: rows.length, size: 0, labels });
     return { problem: labels.problem, names: labels.names, targets: [...((targets ?? ids)?.data ?? [])] as number[] };
@@ -70,7 +70,9 @@ test('a number without a point is the place of a label', async () => {
 });
 
 test('names among numbers, and more or fewer numbers than columns, are errors and no numbers', async () => {
-  await expect(learned(['"label": 0.5', '"label": "good"'])).rejects.toThrow('a row: expected a number, got "good"');
+  await expect(learned(['"label": 0.5', '"label": "good"'])).rejects.toThrow(
+    'rows.jsonl, line 2: expected a number, got "good"',
+  );
   await expect(learned(['"labels": [0.5, 1.5]', '"label": 1.5'])).rejects.toThrow('expected 2 numbers, got 1.5');
   const known: Labels = { names: ['LABEL_0'], problem: 'regression' };
   await expect(learned(['"labels": [0.5, 1.5]', '"label": 1.5'], known)).rejects.toThrow('a number, got 0.5, 1.5');
@@ -118,4 +120,29 @@ test('whole numbers that are taken as names are told', () => {
     undefined,
     undefined,
   ]);
+});
+
+test('a label of all rows is told, since nothing is learned', () => {
+  const single: Labels = { names: ['good'], problem: 'single_label_classification' };
+  expect(oneLabelWarning(single)).toContain('every row has the label good');
+  expect(oneLabelWarning({ ...single, problem: 'multi_label_classification' })).toBe(undefined);
+  expect(oneLabelWarning({ ...single, names: ['bad', 'good'] })).toBe(undefined);
+});
+
+test('a list that says of each label whether a row has it is an error, as are two labels for one', async () => {
+  await expect(learned(['"labels": [0, 1]', '"labels": [0, 1, 1]'])).rejects.toThrow(
+    /rows.jsonl, line 2: "labels": expected each label once, .* got \[0,1,1\]/,
+  );
+  const known: Labels = { names: ['bad', 'good'], problem: 'single_label_classification' };
+  await expect(learned(['"labels": ["bad", "good"]'], known)).rejects.toThrow('expected one label, as the model gives');
+  expect((await learned(['"labels": ["good"]'], known)).targets).toEqual([1]);
+});
+
+test('what is asked about has no label, whatever the row says', async () => {
+  const rows = await recordsOf([
+    { text: 'a film', label: 'noisy' },
+    { text: 'a film', label: '' },
+  ]);
+  const read = readTaskRows(textClassification as unknown as Task, rows, true);
+  expect(read.map((row) => (row as unknown as { label?: unknown }).label)).toEqual([undefined, undefined]);
 });

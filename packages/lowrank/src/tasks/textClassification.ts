@@ -8,7 +8,7 @@ import { blankDocument, encodeTexts } from './encodeTexts.js';
 import type { Labels } from './labels.js';
 import { isFloatText, isNumeric, labelId, namesOf, unnamed } from './labels.js';
 import { binaryCrossEntropy, rightAnswers } from './losses.js';
-import { badRow, has, optionalText, textAt } from './rowKeys.js';
+import { badRow, has, optionalText, textAt, whereOf } from './rowKeys.js';
 import { labelScores, multiLabelScores, regressionScores } from './scores.js';
 import type { Prediction, Task, TaskDocument, TaskRow } from './task.js';
 
@@ -25,8 +25,11 @@ export interface ClassifiedRow extends TaskRow {
 }
 
 export interface ClassifiedDocument extends TaskDocument {
-  readonly label: ClassifiedRow['label'];
+  readonly target: Target;
 }
+
+/** The column of a label; of several, 1 for each that the row has; numbers. Undefined where the answer is asked for. */
+type Target = number | readonly number[] | undefined;
 
 /**
  * A label for a text or a pair of texts: cross-entropy of one label, binary cross-entropy of several at once, squared
@@ -43,41 +46,44 @@ export const textClassification: Task<ClassifiedRow, ClassifiedDocument> = {
 
   read(record, options) {
     const texts = [textAt(record, 'text'), optionalText(record, 'text_pair')] as const;
-    return { line: record.line, key: texts.join('\n'), texts, ...labelOf(record, options) };
+    return { line: record.line, where: whereOf(record), key: texts.join('\n'), texts, ...labelOf(record, options) };
   },
 
   labels(rows, known, asked) {
     const given = rows.flatMap(({ label }) => (label === undefined ? [] : [label]));
     if (given.length === 0)
-      return known ?? { names: ['LABEL_0', 'LABEL_1'], problem: asked ?? 'single_label_classification' };
+      return (
+        known ?? { names: unnamed(asked === 'regression' ? 1 : 2), problem: asked ?? 'single_label_classification' }
+      );
     if ((asked ?? (areNumbers(rows) ? 'regression' : undefined)) === 'regression') {
       const count = Math.max(...given.map((label) => (Array.isArray(label) ? label.length : 1)));
       return { names: unnamed(count), problem: 'regression' };
     }
     const isSeveral = given.some((label) => Array.isArray(label));
+    for (const row of rows) checkDistinct(row);
     const problem = asked ?? (isSeveral ? 'multi_label_classification' : 'single_label_classification');
     return { names: namesOf(given.flat(), known?.names), problem };
   },
 
-  encode: ({ texts, label }, context) => [[{ ...encodeTexts(texts, context), label }]],
+  encode: (row, context) => [[{ ...encodeTexts(row.texts, context), target: targetOf(row, context.labels) }]],
 
-  outline: (length) => [{ ...blankDocument(length), label: 0 }],
+  outline: (length) => [{ ...blankDocument(length), target: 0 }],
 
   targets({ placed, slots, labels }): Readonly<Record<string, HostTensor>> {
     const { names, problem } = labels;
     if (problem === 'single_label_classification') {
       const data = new Int32Array(slots).fill(-100);
-      placed.forEach(({ document: { label } }, at) => {
-        if (label !== undefined) data[at] = labelId(label as Label, labels, 'a row');
+      placed.forEach(({ document: { target } }, at) => {
+        if (typeof target === 'number') data[at] = target;
       });
       return { labels: { data, shape: [slots] } };
     }
     const targets = new Float32Array(slots * names.length);
     const weights = new Float32Array(slots);
-    placed.forEach(({ document: { label } }, at) => {
-      if (label === undefined) return;
+    placed.forEach(({ document: { target } }, at) => {
+      if (target === undefined) return;
       weights[at] = 1;
-      targets.set(columnsOf(label, labels), at * names.length);
+      targets.set([target].flat(), at * names.length);
     });
     const matrix: HostTensor = { data: targets, shape: [slots, names.length] };
     return { targets: matrix, weights: { data: weights, shape: [slots] } };
@@ -109,30 +115,23 @@ export const textClassification: Task<ClassifiedRow, ClassifiedDocument> = {
   score(rows, predictions, { labels }) {
     const { names, problem } = labels;
     const logits = predictions.map((each) => each['logits'] as readonly number[]);
-    if (problem === 'regression')
-      return regressionScores(
-        rows.flatMap(({ label }) => columnsOf(label ?? 0, labels)),
-        logits.flat(),
-      );
+    const wanted = rows.map((row) => [targetOf(row, labels) ?? []].flat());
+    if (problem === 'regression') return regressionScores(wanted.flat(), logits.flat());
     if (problem === 'multi_label_classification')
       return multiLabelScores(
-        rows.map(({ label }) => columnsOf(label ?? [], labels).map((value) => value > 0)),
+        wanted.map((row) => row.map((value) => value > 0)),
         logits.map((row) => row.map((value) => value > 0)),
       );
-    return labelScores(
-      rows.map(({ label, line }) => labelId(label as Label, labels, `line ${line}`)),
-      logits.map(largest),
-      names.length,
-    );
+    return labelScores(wanted.flat(), logits.map(largest), names.length);
   },
 };
 
-/** The label of a row, and how it is written. @throws LowrankError `data.rowType` */
+/** The label of a row, and how it is written; none of a row that is asked about. @throws LowrankError `data.rowType` */
 export function labelOf(
   record: RecordRow,
   { isAsked }: { readonly isAsked: boolean },
 ): Pick<ClassifiedRow, 'label' | 'hasPoint' | 'isCell'> {
-  const given = record.values['label'] ?? record.values['labels'] ?? undefined;
+  const given = isAsked ? undefined : (record.values['label'] ?? record.values['labels'] ?? undefined);
   if (given === undefined && !isAsked) badRow(record, 'label', 'a label: a name or a number', given);
   return {
     label: labelIn(record, Array.isArray(given) ? given.map(numberOf) : numberOf(given)),
@@ -165,23 +164,46 @@ function labelIn(record: RecordRow, given: unknown): ClassifiedRow['label'] {
   return badRow(record, 'label' in record.values ? 'label' : 'labels', 'a name or a number, or a list of them', given);
 }
 
-/** What a row's columns are to be: numbers, or 1 for each label that it has. */
-function columnsOf(label: Label | readonly Label[], labels: Labels): number[] {
+/** A list such as [0, 1, 1] says of each label whether a row has it; rows are to name those that it has. */
+function checkDistinct({ label, where }: ClassifiedRow): void {
+  if (!Array.isArray(label) || new Set(label).size === label.length) return;
+  throw new LowrankError({
+    code: 'tasks.label',
+    what: `${where}: "labels"`,
+    expected: 'each label once, by its name or its place: [1, 2] where a row has the second and the third',
+    got: shown(label),
+  });
+}
+
+/** What a row's columns are to be. @throws LowrankError `tasks.label` for labels that the model has no columns for */
+export function targetOf({ label, where }: Pick<ClassifiedRow, 'label' | 'where'>, labels: Labels): Target {
+  if (label === undefined) return undefined;
   const list = Array.isArray(label) ? (label as readonly Label[]) : [label as Label];
-  if (labels.problem === 'regression') return numbersOf(list, labels);
-  const columns = labels.names.map(() => 0);
-  for (const each of list) columns[labelId(each, labels, 'a row')] = 1;
-  return columns;
+  if (labels.problem === 'regression') return numbersOf(list, labels, where);
+  if (labels.problem === 'multi_label_classification') {
+    const columns = labels.names.map(() => 0);
+    for (const each of list) columns[labelId(each, labels, where)] = 1;
+    return columns;
+  }
+  const [only] = list;
+  if (only !== undefined && list.length === 1) return labelId(only, labels, where);
+  throw new LowrankError({
+    code: 'tasks.label',
+    what: where,
+    expected: 'one label, as the model gives one',
+    got: shown(label),
+    remedy: (names) => `To learn several at once, train with ${names('problemType', 'multi_label_classification')}.`,
+  });
 }
 
 /** @throws LowrankError `tasks.label` for names, and for more or fewer numbers than the model has columns */
-function numbersOf(list: readonly Label[], { names }: Labels): number[] {
+function numbersOf(list: readonly Label[], { names }: Labels, where: string): number[] {
   const isNumber = (each: Label): boolean => typeof each === 'number' || isNumeric(each);
   const numbers = list.filter(isNumber).map(Number);
   if (numbers.length === list.length && numbers.length === names.length) return numbers;
   throw new LowrankError({
     code: 'tasks.label',
-    what: 'a row',
+    what: where,
     expected: names.length === 1 ? 'a number' : `${names.length} numbers`,
     got: list.map((each) => shown(each)).join(', ') || 'none',
     remedy: 'A model that answers in numbers needs as many of them in every row.',

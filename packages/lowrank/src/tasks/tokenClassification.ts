@@ -1,8 +1,8 @@
 import { crossEntropy } from '@lowrank/tensor';
 import { blankDocument } from './encodeTexts.js';
-import { labelId, namesOf } from './labels.js';
+import { columnOf, labelId, namesOf } from './labels.js';
 import { rightAnswers } from './losses.js';
-import { badRow, has } from './rowKeys.js';
+import { badRow, has, whereOf } from './rowKeys.js';
 import { entityScores } from './scores.js';
 import type { Task, TaskDocument, TaskRow } from './task.js';
 import { largest } from './textClassification.js';
@@ -17,7 +17,8 @@ interface TaggedRow extends TaskRow {
 interface TaggedDocument extends TaskDocument {
   /** The token that each word's tag stands on: its first; −1 where it was cut off or has none. */
   readonly firsts: readonly number[];
-  readonly tags: readonly Tag[] | undefined;
+  /** The column of each word's tag; undefined where they are asked for. */
+  readonly columns: readonly number[] | undefined;
 }
 
 /**
@@ -28,22 +29,23 @@ export const tokenClassification: Task<TaggedRow, TaggedDocument> = {
   name: 'token-classification',
   title: 'tagging words',
   kind: 'tokens',
-  rows: '{"tokens", "tags"}: lists of one length',
+  rows: '{"tokens", "tags"} or {"tokens", "ner_tags"}: lists of one length',
   headline: 'f1',
-  matches: (values) => has(values, 'tokens', 'tags'),
+  matches: (values) => has(values, 'tokens', 'tags') || has(values, 'tokens', 'ner_tags'),
 
   read(record, { isAsked }) {
     const { line, values } = record;
-    const words =
-      values['tokens'] ?? (isAsked && typeof values['text'] === 'string' ? values['text'].split(/\s+/) : undefined);
+    const { text } = values;
+    const words = values['tokens'] ?? (isAsked && typeof text === 'string' ? (text.match(/\S+/g) ?? []) : undefined);
     if (!Array.isArray(words) || !words.every((word): word is string => typeof word === 'string'))
       return badRow(record, 'tokens', 'a list of words', words);
+    const row = { line, where: whereOf(record), key: words.join(' '), words };
+    if (isAsked) return { ...row, tags: undefined };
     const given = values['tags'] ?? values['ner_tags'] ?? undefined;
-    if (given === undefined && isAsked) return { line, key: words.join(' '), words, tags: undefined };
     const isTag = (tag: unknown): tag is Tag => typeof tag === 'string' || typeof tag === 'number';
     if (!Array.isArray(given) || !given.every(isTag) || given.length !== words.length)
       return badRow(record, 'tags', `a list of ${words.length} tags, one for each word`, given);
-    return { line, key: words.join(' '), words, tags: given };
+    return { ...row, tags: given };
   },
 
   labels: (rows, known) => ({
@@ -54,37 +56,40 @@ export const tokenClassification: Task<TaggedRow, TaggedDocument> = {
     problem: 'single_label_classification',
   }),
 
-  encode({ words, tags }, { tokenizer, maxLength }) {
+  encode({ words, tags, where }, { tokenizer, maxLength, labels }) {
     const { ids: text, firsts } = wordPieces(words, tokenizer);
     const around = tokenizer.assemble([]).ids.length;
     const kept = text.slice(0, Math.max(0, maxLength - around));
     const { ids, types, starts } = tokenizer.assemble(kept);
     const [start = 0] = starts;
     const places = firsts.map((at) => (at < 0 || at >= kept.length ? -1 : start + at));
-    return [[{ ids, types, firsts: places, tags, fullLength: text.length + around }]];
+    // Nothing is learned from a row without a word, and nothing is to be said of it.
+    if (places.every((at) => at < 0)) return [];
+    const columns = tags?.map((tag) => labelId(tag, labels, where));
+    return [[{ ids, types, firsts: places, columns, fullLength: text.length + around }]];
   },
 
   outline: (length) => [
     {
       ...blankDocument(length),
       firsts: Array.from({ length }, (_, at) => at),
-      tags: Array.from({ length }, () => 0),
+      columns: Array.from({ length }, () => 0),
     },
   ],
 
-  targets({ placed, size, labels }) {
+  targets({ placed, size }) {
     const data = new Int32Array(size).fill(-100);
     for (const { document, start } of placed)
       document.firsts.forEach((at, word) => {
-        const tag = document.tags?.[word];
-        if (at >= 0 && tag !== undefined) data[start + at] = labelId(tag, labels, 'a word');
+        const column = document.columns?.[word];
+        if (at >= 0 && column !== undefined) data[start + at] = column;
       });
     return { labels: { data, shape: [size] } };
   },
 
   weight: (documents) =>
     documents.reduce(
-      (sum, { firsts, tags }) => sum + (tags === undefined ? 0 : firsts.filter((at) => at >= 0).length),
+      (sum, { firsts, columns }) => sum + (columns === undefined ? 0 : firsts.filter((at) => at >= 0).length),
       0,
     ),
 
@@ -112,7 +117,7 @@ export const tokenClassification: Task<TaggedRow, TaggedDocument> = {
   },
 
   score(rows, predictions, { labels }) {
-    const nameOf = (tag: Tag): string => (typeof tag === 'number' ? (labels.names[tag] ?? String(tag)) : tag);
+    const nameOf = (tag: Tag): string => labels.names[columnOf(tag, labels.names)] ?? String(tag);
     return entityScores(
       rows.map(({ tags = [] }) => tags.map(nameOf)),
       predictions.map((each) => each['tags'] as readonly string[]),
