@@ -24,7 +24,15 @@ export interface AppliedParts {
   readonly placed: readonly Placed[];
   /** Undone too. */
   readonly undo?: () => void;
+  /** What stands before the head's paths in the file. */
+  readonly within?: string;
 }
+
+/** Before the paths of a model's modules in PEFT's files: PeftModel, and the tuner around the model. */
+const inTuner = 'base_model.model.';
+
+/** The same for virtual tokens, which have no tuner: PeftModel is around the model itself. */
+export const inPeftModel = 'base_model.';
 
 /** Freezes everything but these parameters, each of which is a tensor of the file. */
 export function appliedMethod({
@@ -33,12 +41,13 @@ export function appliedMethod({
   parameters: own,
   placed,
   undo,
+  within,
 }: AppliedParts): AppliedMethod<MethodAdapter> {
-  const parameters = new Map([...own, ...headOf(model)]);
+  const parameters = new Map([...own, ...headOf(model, within)]);
   freeze(model, parameters.values());
   const stored = new Map([...parameters].map(([name, parameter]) => [name, parameter.tensor.shape]));
   return {
-    parameters: namedOf(parameters),
+    parameters: namedOf(parameters, within),
     fileBytes: (dtype) => fileBytesOf(stored, dtype),
     async extract() {
       const tensors = new Map<string, MethodTensor>();
@@ -50,9 +59,9 @@ export function appliedMethod({
 }
 
 /** The parameters of the head of the model's task, which is trained where it is, by their names in PEFT's files. */
-export function headOf(model: MethodModel): Map<string, Parameter> {
+export function headOf(model: MethodModel, within = inTuner): Map<string, Parameter> {
   const modules = [...model.namedModules()].filter(([path]) => isInHead(model, path));
-  return new Map(modules.flatMap(([path, module]) => [...module.namedParameters(`base_model.model.${path}`)]));
+  return new Map(modules.flatMap(([path, module]) => [...module.namedParameters(`${within}${path}`)]));
 }
 
 /** The layers that targets name. The head of a task is trained whole, and takes nothing beside, as in PEFT. */
@@ -77,7 +86,7 @@ export function isInHead({ headModules = [] }: MethodModel, path: string): boole
 export function withHead(merged: MergedModel, { tensors }: MethodAdapter, model: MethodModel): MergedModel {
   const saved = [...headOf(model).keys()].flatMap((name) => {
     const tensor = tensors.get(name);
-    return tensor === undefined ? [] : [{ ...tensor, name: name.replace(/^base_model\.model\./, '') }];
+    return tensor === undefined ? [] : [{ ...tensor, name: name.slice(inTuner.length) }];
   });
   const rest = merged.tensors.filter(({ name }) => !saved.some((tensor) => tensor.name === name));
   return {
@@ -95,9 +104,10 @@ export function withHead(merged: MergedModel, { tensors }: MethodAdapter, model:
 }
 
 /** Puts a saved head in the place of the model's. @throws LowrankError `methods.mismatch` for another shape */
-export function restoreHead(model: MethodModel, { tensors }: MethodAdapter): void {
-  for (const [name, { tensor }] of headOf(model)) {
-    const saved = tensors.get(name);
+export function restoreHead(model: MethodModel, { tensors }: MethodAdapter, within = inTuner): void {
+  for (const [name, { tensor }] of headOf(model, within)) {
+    // Lowrank's files of virtual tokens had the tuner's names once.
+    const saved = tensors.get(name) ?? tensors.get(name.replace(within, inTuner));
     if (saved === undefined || saved.shape.join() !== tensor.shape.join())
       throw mismatch(
         name,
@@ -127,8 +137,11 @@ export function byName([a]: readonly [string, unknown], [b]: readonly [string, u
   return a < b ? -1 : 1;
 }
 
-export function namedOf(parameters: ReadonlyMap<string, Parameter>): TrainedParameter[] {
-  return [...parameters].map(([name, parameter]) => ({ name: name.replace(/^base_model\.model\./, ''), parameter }));
+export function namedOf(parameters: ReadonlyMap<string, Parameter>, within = inTuner): TrainedParameter[] {
+  return [...parameters].map(([name, parameter]) => ({
+    name: name.startsWith(within) ? name.slice(within.length) : name,
+    parameter,
+  }));
 }
 
 /** Freezes everything in the model but these. */

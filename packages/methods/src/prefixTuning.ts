@@ -3,7 +3,16 @@ import type { Tensor } from '@lowrank/tensor';
 import { persistent, reshape, tensor } from '@lowrank/tensor';
 import type { AppliedMethod, Method, MethodAdapter, MethodModel, MethodTensor } from './method.js';
 import { badConfig, newConfig, refuseSaved, wholeNumber } from './methodConfig.js';
-import { fileBytesOf, freeze, headOf, hostTensor, namedOf, restoreHead, takeOut } from './appliedMethod.js';
+import {
+  fileBytesOf,
+  freeze,
+  headOf,
+  hostTensor,
+  inPeftModel,
+  namedOf,
+  restoreHead,
+  takeOut,
+} from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
 import { eachKey, ignored } from '@lowrank/settings';
 import { virtualKeys } from './peftKeys.js';
@@ -85,7 +94,7 @@ export const prefixTuning: Method<readonly [typeof prefixSettings], MethodAdapte
         `[${count}, ${2 * layers * width}], of ${layers} layers with ${keyHeads} heads of ${headSize}`,
         table === undefined ? 'nothing' : `[${table.shape.join(', ')}]`,
       );
-    restoreHead(model, adapter);
+    restoreHead(model, adapter, inPeftModel);
     // What is saved has been projected.
     return place(model, { ...adapter.config, prefix_projection: false }, (name, at) =>
       tensor(columns(table, at * width, width), [count, width], { name }),
@@ -118,7 +127,7 @@ async function place(
   );
   const placed = [placeVirtual(model, count, parameters)];
   model.virtualStates = false;
-  const head = headOf(model);
+  const head = headOf(model, inPeftModel);
   freeze(model, [...all, ...head.values()]);
   const undo = (): void => {
     model.virtualTokens = 0;
@@ -130,7 +139,7 @@ async function place(
     ...[...head].map(([name, { tensor: value }]) => [name, value.shape] as const),
   ]);
   return {
-    parameters: namedOf(new Map([...parameters, ...head])),
+    parameters: namedOf(new Map([...parameters, ...head]), inPeftModel),
     fileBytes: (dtype) => fileBytesOf(stored, dtype),
     async extract() {
       const parts: MethodTensor[] = [];

@@ -5,7 +5,7 @@ import type { Tensor } from '@lowrank/tensor';
 import { Rng, tensor } from '@lowrank/tensor';
 import type { AppliedMethod, Method, MethodAdapter, MethodContext, MethodModel, OptionsOfMethod } from './method.js';
 import { badConfig, newConfig, refuseSaved, wholeNumber } from './methodConfig.js';
-import { appliedMethod, restoreHead } from './appliedMethod.js';
+import { appliedMethod, inPeftModel, restoreHead } from './appliedMethod.js';
 import { normalTensor } from './normalTensor.js';
 import { eachKey, ignored } from '@lowrank/settings';
 import { virtualKeys } from './peftKeys.js';
@@ -80,7 +80,7 @@ export const promptTuning: Method<Tables, MethodAdapter> = {
       badConfig('num_transformer_submodules', '1, of a decoder', config['num_transformer_submodules']);
     checkCount(model, count);
     refuse(model);
-    restoreHead(model, adapter);
+    restoreHead(model, adapter, inPeftModel);
     return place(model, config, storedTensor(adapter, key, [count, model.shape.hiddenSize]));
   },
 };
@@ -120,5 +120,6 @@ async function begin(
 function place(model: MethodModel, config: MethodAdapter['config'], table: Tensor): AppliedMethod<MethodAdapter> {
   const parameters = new Map([[key, new Parameter(table)]]);
   const placed = placeVirtual(model, table.shape[0] ?? 0, parameters);
-  return appliedMethod({ model, config, parameters, placed: [placed], undo: () => (model.virtualTokens = 0) });
+  const undo = (): unknown => (model.virtualTokens = 0);
+  return appliedMethod({ model, config, parameters, placed: [placed], undo, within: inPeftModel });
 }
