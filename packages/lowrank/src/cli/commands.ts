@@ -93,7 +93,7 @@ export function makeActions(speaker: Speaker, onInterrupted: () => void): Action
     data: (flags) => dataCommand(flags, speaker, reportTo(speaker)),
     combine: (flags) => combineCommand(flags, speaker, reportTo(speaker)),
     inspect: (flags) => inspectCommand(flags, speaker, reportTo(speaker)),
-    runs: (folder, flags) => runsCommand(folder, flags, speaker),
+    runs: (folders, flags) => runsCommand(folders, flags, speaker),
     spectrum: (flags) => spectrumCommand(flags, speaker, reportTo(speaker)),
     convert: (flags) => convertCommand(flags, speaker, reportTo(speaker)),
     export: (flags, device, run) =>
@@ -335,7 +335,7 @@ async function trainCommand({ flags, backend, speaker, onInterrupted }: TrainCom
       { ...result, ...(interrupted || !isSaved ? { interrupted } : {}) },
       describeTrained({ ...result, interrupted }),
     );
-    const learned = describeLearned(result, { samples, isText: result.eval_margin === undefined });
+    const learned = describeLearned(result, { samples, isText: !isTask && result.eval_margin === undefined });
     if (!speaker.json && learned !== '') speaker.say(learned);
     const use = speaker.json ? [] : describeUse({ ...result, interrupted }, { ...flags, isTask });
     if (use.length > 0) speaker.say(['to use it:', ...use.map((command) => `  ${command}`)].join('\n'));

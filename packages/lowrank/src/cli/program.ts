@@ -94,7 +94,7 @@ export interface Actions {
   merge(flags: MergeFlags): Promise<void>;
   combine(flags: CombineFlags): Promise<void>;
   inspect(flags: InspectFlags): Promise<void>;
-  runs(folder: string, flags: RunsFlags): Promise<void>;
+  runs(folders: readonly string[], flags: RunsFlags): Promise<void>;
   spectrum(flags: SpectrumFlags): Promise<void>;
   convert(flags: ConvertFlags): Promise<void>;
   export(flags: ExportFlags, device: DeviceName, run: RunToExport): Promise<void>;
@@ -133,7 +133,7 @@ export function makeProgram(actions: Actions): Command {
   addMerge(program, actions);
   overwriting(addCombineFlags(program.command('combine'))).action((flags: CombineFlags) => actions.combine(flags));
   addInspectFlags(program.command('inspect')).action((flags: InspectFlags) => actions.inspect(flags));
-  addRunsFlags(program.command('runs')).action((folder: string, flags: RunsFlags) => actions.runs(folder, flags));
+  addRunsFlags(program.command('runs')).action((folders: string[], flags: RunsFlags) => actions.runs(folders, flags));
   overwriting(addSpectrumFlags(program.command('spectrum'))).action((flags: SpectrumFlags) => actions.spectrum(flags));
   overwriting(addConvertFlags(program.command('convert')))
     .option('--json', jsonHelp, false)

@@ -99,6 +99,14 @@ test('runs lists what is below a folder, and what differs', async () => {
   expect(slow).toMatch(/all\/slow +finished +2\/2 .* 0\.0001$/);
   const [told] = (await runCli(['runs', place.path, '--json'])).json<{ runs: ListedRun[] }>();
   expect(told?.runs.map(({ differs }) => differs)).toEqual([{ learningRate: 0.01 }, { learningRate: 0.0001 }]);
+  // Folders by name, one of them twice.
+  const named = ['slow', 'fast', 'slow'].map((name) => join(place.path, 'all', name));
+  const [chosen] = (await runCli(['runs', ...named, '--json'])).json<{ runs: ListedRun[] }>();
+  expect(chosen?.runs.map(({ folder, differs }) => [folder, differs])).toEqual([
+    [named[0], { learningRate: 0.0001 }],
+    [named[1], { learningRate: 0.01 }],
+  ]);
+  expect((await runCli(['runs', place.path, join(place.path, 'none')])).stderr).toMatch(/none: expected a folder with/);
   rmSync(join(place.path, 'all/slow/metrics.jsonl'));
   const reports = ['fast', 'slow'].map((name) => join(place.path, 'all', name, 'report.html'));
   expect((await runCli(['runs', place.path, '--report'])).stderr).toContain(reports.join('\n'));

@@ -12,15 +12,15 @@ export interface RunsFlags {
 
 export function addRunsFlags(command: Command): Command {
   return command
-    .description('list the runs in a folder and below it: how far they are, their losses, and the settings that differ')
-    .argument('[folder]', 'where to look', '.')
+    .description('list the runs in folders and below: how far they are, their losses, and the settings that differ')
+    .argument('[folders...]', 'where to look', ['.'])
     .option('--json', 'the list as JSON', false)
     .option('--report', "write each run's report.html anew, as after its process was killed", false)
     .addHelpText('after', '\nExample:\n  $ lowrank runs ./runs');
 }
 
-export async function runsCommand(folder: string, { report }: RunsFlags, speaker: Speaker): Promise<void> {
-  const runs = await listRuns(folder);
+export async function runsCommand(folders: readonly string[], { report }: RunsFlags, speaker: Speaker): Promise<void> {
+  const runs = await listRuns(folders);
   if (report) {
     const { writeReport } = await import('../runs/writeReport.js');
     for (const run of runs) speaker.say(await writeReport(run));

@@ -28,20 +28,30 @@ export interface ListedRun {
 const deepest = 3;
 
 /**
- * The runs in a folder and below, by their folders.
+ * The runs in folders and below, each once, by their folders.
  *
- * @throws LowrankError `run.noRuns` where there is none
+ * @throws LowrankError `run.noRuns` for a folder without any
  */
-export async function listRuns(folder: string, disk: Disk = ownDisk): Promise<readonly ListedRun[]> {
+export async function listRuns(folders: readonly string[], disk: Disk = ownDisk): Promise<readonly ListedRun[]> {
+  const found = new Map<string, RunRecord>();
+  for (const folder of folders)
+    for (const [path, record] of await runsBelow(folder, disk)) found.set(path, record);
+  return compared([...found], disk);
+}
+
+async function runsBelow(folder: string, disk: Disk): Promise<[string, RunRecord][]> {
   const found = await recordsBelow(folder, deepest, disk);
-  if (found.length === 0)
-    throw new LowrankError({
-      code: 'run.noRuns',
-      what: folder,
-      expected: 'a folder with runs (run.json) in it',
-      got: (await disk.stat(folder)) === undefined ? 'nothing there' : 'none',
-      remedy: '`lowrank train --output FOLDER` makes one.',
-    });
+  if (found.length > 0) return found;
+  throw new LowrankError({
+    code: 'run.noRuns',
+    what: folder,
+    expected: 'a folder with runs (run.json) in it',
+    got: (await disk.stat(folder)) === undefined ? 'nothing there' : 'none',
+    remedy: '`lowrank train --output FOLDER` makes one.',
+  });
+}
+
+async function compared(found: readonly (readonly [string, RunRecord])[], disk: Disk): Promise<ListedRun[]> {
   const all = found.map(([, record]) => comparable(record));
   const names = [...new Set(all.flatMap((values) => Object.keys(values)))].sort();
   const differing = names.filter((name) => new Set(all.map((values) => JSON.stringify(values[name]))).size > 1);

@@ -27,7 +27,7 @@ export function runFolder(id: string): string {
 
 /** The runs of this origin, by their ids. */
 export async function storedRuns(): Promise<StoredRun[]> {
-  const listed = await listRuns(runsFolder).catch((error: unknown) => {
+  const listed = await listRuns([runsFolder]).catch((error: unknown) => {
     if (isLowrankError(error) && error.code === 'run.noRuns') return [];
     throw error;
   });
