@@ -32,7 +32,7 @@ export function holdOut(rows: readonly TextRow[], { rows: count, seed, part }: R
       got:
         `${rows.length} ${rows.length === 1 ? 'row' : 'rows'} of ${groups.length} ` +
         `${groups.length === 1 ? 'prompt' : 'prompts'}`,
-      remedy: 'Hold out fewer, or give more data.',
+      remedy: (names) => `Hold out fewer (of a study: ${names('holdOut')}, ${names('tuneRows')}), or give more data.`,
     });
   }
   return rows.filter((row) => held.has(row) === (part === 'held'));

@@ -3,6 +3,7 @@ import {
   groupByPrompt,
   isTextMetric,
   labeledPrompts,
+  metricNames,
   readTextRows,
   selectionOf,
   scoredPrompts,
@@ -93,9 +94,9 @@ export async function studyData({
   };
   const parameters = await modelParameters(training.model);
   const ofTask = await rules.taskRows?.(training, { ...selection, parts, data });
-  checkMetrics(metrics, ofTask !== undefined);
-  const rows = ofTask ?? (await readTextRows(data, { ...selection, parts }));
-  const testRows = (await rules.taskRows?.(training, scoring)) ?? (await readTextRows(scoring.data, scoring));
+  checkMetrics(metrics, ofTask?.metrics);
+  const rows = ofTask?.rows ?? (await readTextRows(data, { ...selection, parts }));
+  const testRows = (await rules.taskRows?.(training, scoring))?.rows ?? (await readTextRows(scoring.data, scoring));
   const groups = groupByPrompt(testRows);
   const textMetrics = ofTask === undefined ? metrics.filter(isTextMetric) : [];
   if (textMetrics.length > 0) scoredPrompts(groups, textMetrics);
@@ -112,17 +113,26 @@ export async function studyData({
   return { metrics, parts, scoring, modelParameters: parameters };
 }
 
-/** Metrics of written texts are no metrics of tasks, nor the other way round. @throws LowrankError `cli.conflict` */
-function checkMetrics(metrics: readonly MetricName[], isTask: boolean): void {
-  const ofTasks: readonly MetricName[] = ['loss', 'exact-match', ...taskMetricNames];
+/** Those that can be asked for. */
+const all: ReadonlySet<string> = new Set([...metricNames, ...taskMetricNames]);
+
+/**
+ * Metrics of written texts are no metrics of tasks, nor the other way round; `ofTask` are those that a task has.
+ *
+ * @throws LowrankError `cli.conflict`
+ */
+function checkMetrics(metrics: readonly MetricName[], ofTask: readonly string[] | undefined): void {
   const wrong = metrics.find((name) =>
-    isTask ? !ofTasks.includes(name) : taskMetricNames.some((own) => own === name),
+    ofTask === undefined ? taskMetricNames.some((own) => own === name) : !ofTask.includes(name),
   );
   if (wrong === undefined) return;
   throw new LowrankError({
     code: 'cli.conflict',
     what: (names) => names('metric', wrong),
-    expected: isTask ? `a metric of tasks: ${ofTasks.join(', ')}` : 'a metric of texts that are written',
+    expected:
+      ofTask === undefined
+        ? 'a metric of texts that are written'
+        : `a metric of this task: ${ofTask.filter((name) => all.has(name)).join(', ')}`,
     got: wrong,
     setting: 'metric',
   });

@@ -83,3 +83,9 @@ test.each([
     (await runCli(['inspect', '--adapter', copy, '--json'])).json<{ error: { code: string } }>()[0]?.error.code,
   ).toBe('models.noFile');
 });
+
+test('another method’s settings are none that Lowrank lacks', async () => {
+  const prefix = join(golden, '../methods/prefixLlama');
+  const [told] = (await runCli(['inspect', '--adapter', prefix, '--json'])).json<InspectResult>();
+  expect(told).toMatchObject({ method: 'prefix tuning', peft_type: 'PREFIX_TUNING', refused: [], problem: null });
+});

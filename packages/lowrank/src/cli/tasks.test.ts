@@ -290,6 +290,11 @@ test('compare trains every method on a task, and scores by its metrics', async (
     ['accuracy', 'f1', 'loss'],
   ]);
   expect(rows.every(({ scores }) => (scores['accuracy']?.mean ?? -1) >= 0)).toBe(true);
+  const numbers = await runCli(['compare', ...place, ...budget, '--methods', 'lora', '--metric', 'pearson']);
+  expect([numbers.code, numbers.stderr]).toEqual([
+    2,
+    expect.stringContaining('--metric pearson: expected a metric of this task: loss, accuracy, f1, f1-macro, matthews'),
+  ]);
 });
 
 test('loadModel with a task is as the command line; a writer is fine-tuned for no task', async () => {

@@ -95,7 +95,8 @@ export async function inspectFolder({
     dtypes: report.dtypes,
     layers: layers.map(layerResult),
     others: report.others,
-    refused: report.refused,
+    // Of LoRA's settings: another method has its own.
+    refused: other === undefined ? report.refused : [],
     warnings: report.warnings,
     problem: (other === undefined ? report.problem : other.problem) ?? null,
   };

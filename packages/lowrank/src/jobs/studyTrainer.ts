@@ -4,7 +4,7 @@ import { backendOnce } from '../device.js';
 import type { BackendOrOpener } from '../device.js';
 import { checkComparison, comparedMethods, defaultRates, trainingOf } from './comparedMethods.js';
 import type { ComparedMethodName } from './comparedMethods.js';
-import type { RowSelection, TextRow } from '@lowrank/data';
+import type { RowSelection } from '@lowrank/data';
 import { evaluateTexts } from './evaluate.js';
 import { evaluateTask, taskToEvaluate } from './evaluateTask.js';
 import { withFolders } from './folders.js';
@@ -53,17 +53,22 @@ export const trainingRules: TrainingRules = {
     checkComparison(methods as readonly ComparedMethodName[], training as FineTuneTraining),
 };
 
-/** Rows of a task, each as the text that is asked. */
+/** Rows of a task, each as the text that is asked, and what its answers are scored by. */
 async function studyTaskRows(
   training: StudyTraining,
   { data, parts, ...selection }: RowSelection & { readonly data: string },
-): Promise<TextRow[] | undefined> {
-  const { model, task: asked } = await withFolders(training as FineTuneTraining, {});
+): ReturnType<NonNullable<TrainingRules['taskRows']>> {
+  const { model, task: asked, problemType } = await withFolders(training as FineTuneTraining, {});
   const known = await knownTask({ model, task: asked });
   if (known.task === undefined && !known.isEncoder) return undefined;
   const records = await taskRecords(data, selection);
   const task = requireTask(taskOf(known, records), model);
-  return partsOfRows(readTaskRows(task, records), parts).map(({ line, key }) => ({ line, text: key }));
+  const rows = readTaskRows(task, records);
+  const scores = task.score([], [], { labels: task.labels(rows, known.labels, problemType) });
+  return {
+    rows: partsOfRows(rows, parts).map(({ line, key }) => ({ line, text: key })),
+    metrics: ['loss', ...Object.keys(scores).map((name) => name.replaceAll('_', '-'))],
+  };
 }
 
 function comparedMethod(name: ComparedMethodName): ComparedMethod {

@@ -34,8 +34,7 @@ const deepest = 3;
  */
 export async function listRuns(folders: readonly string[], disk: Disk = ownDisk): Promise<readonly ListedRun[]> {
   const found = new Map<string, RunRecord>();
-  for (const folder of folders)
-    for (const [path, record] of await runsBelow(folder, disk)) found.set(path, record);
+  for (const folder of folders) for (const [path, record] of await runsBelow(folder, disk)) found.set(path, record);
   return compared([...found], disk);
 }
 

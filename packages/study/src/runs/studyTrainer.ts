@@ -87,13 +87,13 @@ export interface TrainingRules {
   /** @throws LowrankError for options that exclude each other */
   checkTraining(training: StudyTraining): void;
   /**
-   * The rows of a task other than writing text, each as the text that is asked; undefined where texts are written.
-   * Default: they are. @throws LowrankError for rows that the task does not take
+   * The rows of a task other than writing text, each as the text that is asked, and the metrics of its answers;
+   * undefined where texts are written. Default: they are. @throws LowrankError for rows that the task does not take
    */
   taskRows?(
     training: StudyTraining,
     selection: RowSelection & { readonly data: string },
-  ): Promise<TextRow[] | undefined>;
+  ): Promise<{ readonly rows: readonly TextRow[]; readonly metrics: readonly string[] } | undefined>;
   /** @throws LowrankError for options that none of the methods takes */
   checkComparison(methods: readonly string[], training: StudyTraining): void;
 }
