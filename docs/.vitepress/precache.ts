@@ -19,10 +19,12 @@ export function writePrecache(outDir: string): void {
       !ofOtherPages(name) &&
       !/[lL]ocalSearch|-(cyrillic|greek|vietnamese)/.test(name),
   );
+  // The mark and the icons of every page lie beside the documents, under names without a hash.
+  const shared = files.filter((name) => /^[^/]+\.(css|svg)$/.test(name));
   const documents = pages.filter((page) => files.includes(`${page}.html`)).map((page) => page.replace(/index$/, ''));
   const version = createHash('sha256').update(
-    [...assets, readFileSync(join(outDir, 'playground/index.html'))].join('\n'),
+    [...assets, ...['playground/index.html', ...shared].map((name) => readFileSync(join(outDir, name)))].join('\n'),
   );
-  const content = { version: version.digest('hex').slice(0, 16), files: [...documents, ...assets] };
+  const content = { version: version.digest('hex').slice(0, 16), files: [...documents, ...shared, ...assets] };
   writeFileSync(join(outDir, 'precache.json'), JSON.stringify(content));
 }

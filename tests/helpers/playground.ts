@@ -72,7 +72,11 @@ export async function open(context: BrowserContext, address: string): Promise<Om
   const page = await context.newPage();
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(error.message));
-  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && problems.push(message.text()));
+  page.on('console', (message) => {
+    const { url } = message.location();
+    // What could not be loaded is not in the text.
+    if (['error', 'warning'].includes(message.type())) problems.push(`${message.text()} (${url})`);
+  });
   await page.goto(address);
   // The service worker gives the headers, with which the page loads a second time.
   await page.waitForFunction(() => crossOriginIsolated);
