@@ -139,7 +139,12 @@ const tasksOf: Readonly<Record<HeadKind, string>> = {
 const ofImages = 'ViT, DINOv2 or SigLIP';
 const ofTexts = 'BERT, RoBERTa, DistilBERT or ModernBERT';
 
-function noSuchHead({ name, readsImages = false }: FamilyFacts, { kind }: HeadRequest): LowrankError {
+/** @throws LowrankError `models.head` for texts where a family reads images, and the other way round */
+export function checkReads(family: FamilyFacts, kind: HeadKind): void {
+  if ((family.readsImages === true) !== (kind === 'image')) throw noSuchHead(family, { kind });
+}
+
+function noSuchHead({ name, readsImages = false }: FamilyFacts, { kind }: Pick<HeadRequest, 'kind'>): LowrankError {
   return new LowrankError({
     code: 'models.head',
     what: `a head for ${tasksOf[kind]} on ${name}`,
@@ -148,7 +153,7 @@ function noSuchHead({ name, readsImages = false }: FamilyFacts, { kind }: HeadRe
       : kind === 'image'
         ? 'a model that reads images'
         : 'text-classification or feature-extraction, which decoders are used for',
-    got: kind,
+    got: kind === 'image' ? 'one that reads texts' : tasksOf[kind],
     remedy: readsImages ? undefined : `Use an encoder for it: ${kind === 'image' ? ofImages : ofTexts}.`,
     setting: 'task',
   });

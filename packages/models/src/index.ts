@@ -40,6 +40,7 @@ export type { TransferTiming } from './transferTiming.js';
 export type { Pause } from '@lowrank/safetensors';
 export { TransferMeter } from './progress.js';
 export type { TransferProgress } from './progress.js';
+export { checkReads } from './family.js';
 export { familyOf, findFamily } from './registry.js';
 export type { SamplingOptions } from './sampling.js';
 export type { EndReason, GeneratedText, Prompt, TextEndOptions, TokenText } from './textEnds.js';

@@ -65,11 +65,20 @@ let webpDecoder: Promise<Decode> | undefined;
 
 async function jpeg(bytes: Uint8Array): Promise<Pixels> {
   jpegDecoder ??= import('@jsquash/jpeg/decode.js').then(async ({ default: decode, init }) => {
-    await init(await moduleOf('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm'));
+    const start = init as (module: WebAssembly.Module, options: { printErr(said: string): void }) => Promise<void>;
+    await start(await moduleOf('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm'), { printErr: refuseCut });
     return (data) => decode(data);
   });
   const { width, height, data } = await withImageData(async () => (await jpegDecoder)?.(copyOf(bytes)));
   return dropAlpha({ width, height, channels: 4, data: bytesOf(data) });
+}
+
+/** Of a file that is cut off libjpeg makes the rest grey, and says so; PIL refuses it. */
+function refuseCut(said: string): void {
+  if (!/premature end/i.test(said)) return;
+  // What was called lies unfinished.
+  jpegDecoder = undefined;
+  throw new Error(said);
 }
 
 async function webp(bytes: Uint8Array): Promise<Pixels> {

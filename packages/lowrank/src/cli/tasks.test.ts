@@ -187,6 +187,32 @@ test.each([
   }
 });
 
+test('a head for other labels takes the place of the base’s, in the merged folder too', async () => {
+  using folder = scratch();
+  const [base, output, merged] = ['base', 'run', 'merged'].map((name) => join(folder.path, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const two = `${golden}/text-classification/train.jsonl`;
+  await ok('train', '--model', model, '--data', two, '--output', base, '--steps', '1', '--method', 'full');
+  const { writeFile } = await import('node:fs/promises');
+  const three = join(folder.path, 'three.jsonl');
+  const rows = ['red', 'green', 'blue'].map((label) => ({ text: `It is ${label}.`, label }));
+  await writeFile(three, rows.map((row) => JSON.stringify(row)).join('\n'));
+  await ok('train', '--model', base, '--data', three, '--output', output, '--steps', '2');
+  const apart = await ok('predict', '--model', base, '--adapter', output, '--data', three);
+  await ok('merge', '--model', base, '--adapter', output, '--output', merged);
+  const config = readJson<Record<string, unknown>>(`${merged}/config.json`);
+  expect(config['id2label']).toEqual({ 0: 'blue', 1: 'green', 2: 'red' });
+  const together = await ok<{ logits: readonly number[] }>('predict', '--model', merged, '--data', three);
+  const logits = (apart as typeof together).flatMap((each) => each.logits);
+  expect(logits).toHaveLength(9);
+  together
+    .flatMap((each) => each.logits)
+    .forEach((value, at) => expect(Math.abs(value - (logits[at] ?? NaN))).toBeLessThan(1e-5));
+});
+
 test('QLoRA keeps the head in f32, and PEFT’s keys', async () => {
   using folder = scratch();
   const output = join(folder.path, 'run');

@@ -39,7 +39,13 @@ export async function denseWeights(place: string | ModelFiles, head?: HeadReques
   const transposed = transposedLayers(outline);
   // A model for a task is saved as its class has it: without what writes text, with a head where there was none.
   const places = task && new Map(task.namedParameters());
-  const stored = places === undefined ? known : known.filter(({ name }) => places.has(pathOf(name) ?? ''));
+  const fits = ({ name, shape }: (typeof known)[number]): boolean => {
+    const path = pathOf(name) ?? '';
+    const own = places?.get(path)?.tensor.shape;
+    // A head for other labels gives way to the adapter's.
+    return own !== undefined && (task?.mayBeFresh(path) !== true || own.join() === shape.join());
+  };
+  const stored = task === undefined ? known : known.filter(fits);
   const tensors = stored.map(({ name, dtype, shape }): CheckpointTensor => {
     const path = pathOf(name) ?? name;
     const tensor = {

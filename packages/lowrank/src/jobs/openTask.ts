@@ -1,7 +1,7 @@
 import { LowrankError, shown } from '@lowrank/errors';
 import type { RecordRow } from '@lowrank/data';
-import type { HeadRequest, ModelFiles, TaskModel } from '@lowrank/models';
-import { findFamily, headClasses, loadTaskModel, openFolder, readJson, taskTypes } from '@lowrank/models';
+import type { HeadRequest, ModelFamily, ModelFiles, TaskModel } from '@lowrank/models';
+import { checkReads, findFamily, headClasses, loadTaskModel, openFolder, readJson, taskTypes } from '@lowrank/models';
 import { openSafetensors } from '@lowrank/safetensors';
 import { openAdapterFolder } from '../adapterFolder.js';
 import { loadingReporter } from '../front/loadingReporter.js';
@@ -44,6 +44,7 @@ export interface KnownTask {
   readonly labels: Labels | undefined;
   /** Whether the model can be used for nothing but tasks. */
   readonly isEncoder: boolean;
+  readonly family: ModelFamily | undefined;
 }
 
 /** What is known of a task before rows are read: by the option, the adapter, the config. */
@@ -66,7 +67,8 @@ export async function knownTask({ model, adapter, task: asked }: TaskPlaces): Pr
     (count === undefined
       ? undefined
       : { names: unnamed(count), problem: 'single_label_classification' as const, isGuess: true });
-  return { task, labels, isEncoder: findFamily(config['model_type'])?.isEncoder === true };
+  const family = findFamily(config['model_type']);
+  return { task, labels, isEncoder: family?.isEncoder === true, family };
 }
 
 /** @throws LowrankError `tasks.other` for an adapter that was trained for something else */
@@ -82,10 +84,14 @@ function checkAdapterTask(asked: TaskName, { task, isWriter }: Awaited<ReturnTyp
   });
 }
 
-/** The task of rows that are read already. @throws LowrankError `tasks.unknown` */
-export function taskOf({ task, isEncoder }: KnownTask, records: readonly RecordRow[]): Task | undefined {
-  if (task !== undefined || !isEncoder) return task;
-  const [first] = records;
+/** The task of rows that are read already. @throws LowrankError `tasks.unknown`, `models.head` */
+export function taskOf({ task, isEncoder, family }: KnownTask, records: readonly RecordRow[]): Task | undefined {
+  const found = task ?? (isEncoder ? taskOfFirst(records) : undefined);
+  if (found !== undefined && family !== undefined) checkReads(family, found.kind);
+  return found;
+}
+
+function taskOfFirst([first]: readonly RecordRow[]): Task {
   const found = first && taskOfRow(first.values);
   if (found === undefined)
     throw unknownTask(first === undefined ? 'the rows' : `${first.name}, line ${first.line}`, first?.values);
