@@ -118,7 +118,7 @@ const own = [
   'betweenSteps',
   'signal',
 ];
-const taskOptions = ['task', 'problemType', 'docStride', 'maxAnswerLength', 'nBest'];
+const taskOptions = ['task', 'problemType', 'docStride', 'maxAnswerLength', 'nBest', 'impossibleAnswers'];
 const decided: readonly string[] = [
   'quantization',
   'doubleQuantization',

@@ -104,12 +104,17 @@ async function evaluationRows({ open }: TaskTraining, options: RunOptions): Prom
   return apart && readTaskRows(open.task, await taskRecords(apart.source, apart.options));
 }
 
+/** @param rows that are asked, for what is not said of options */
 export function contextOf(
   { open, tokenizer }: Pick<TaskTraining, 'open' | 'tokenizer'>,
-  options: Pick<RunOptions, 'maxLength'> & TaskContext['options'],
+  given: Pick<RunOptions, 'maxLength'> & TaskContext['options'],
+  rows: readonly TaskRow[] = [],
 ): TaskContext {
-  const { contextLength, labels, images } = open;
-  return { tokenizer, images, labels, maxLength: Math.min(options.maxLength ?? contextLength, contextLength), options };
+  const { contextLength, labels, images, task } = open;
+  const maxLength = Math.min(given.maxLength ?? contextLength, contextLength);
+  const said = Object.entries(given).filter(([, value]) => value !== undefined);
+  const options: TaskContext['options'] = { ...task.optionsOf?.(rows), ...Object.fromEntries(said) };
+  return { tokenizer, images, labels, maxLength, options };
 }
 
 async function readUnits(

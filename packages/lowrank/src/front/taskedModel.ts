@@ -109,7 +109,7 @@ export class TaskedModel {
 
   async #answer(rows: readonly TaskRow[], withLoss: boolean): Promise<{ predictions: Prediction[]; loss: number }> {
     const open = this.#open;
-    const context = contextOf({ open, tokenizer: this.tokenizer }, {});
+    const context = contextOf({ open, tokenizer: this.tokenizer }, {}, rows);
     const units = await encodeTaskRows(open.task, rows, context);
     const { outputs, loss } = await runTask(open, units, { backend: this.backend, withLoss });
     return { predictions: rows.map((row, at) => open.task.predict(row, outputs.get(at) ?? [], context)), loss };

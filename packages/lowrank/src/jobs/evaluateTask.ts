@@ -113,7 +113,7 @@ export async function answer(
   if (adapter !== undefined) await loadMethod(open, adapter, onWarning);
   else if (open.module.fresh.length > 0)
     onWarning?.(`${options.model} has no weights for ${open.module.fresh.join(', ')}: its answers are chance`);
-  const context = contextOf({ open, tokenizer }, options);
+  const context = contextOf({ open, tokenizer }, options, rows);
   const units = await encodeTaskRows(task, rows, context);
   const cut = cutWarning(units, context);
   if (cut !== undefined) onWarning?.(cut);

@@ -1,4 +1,4 @@
-import { choice, defineSettings, setting, wholeNumber } from '@lowrank/settings';
+import { choice, defineSettings, setting, toggle, wholeNumber } from '@lowrank/settings';
 import { problems } from '../tasks/labels.js';
 import { taskNames } from '../tasks/task.js';
 
@@ -43,6 +43,13 @@ export const taskSettings = defineSettings(
       see: './tasks#question-answering',
       value: 'n',
       aliases: ['n_best_size'],
+    }),
+    impossibleAnswers: setting({
+      schema: toggle(),
+      help: 'of question-answering: an empty answer where the first token is likelier than any span, as in SQuAD 2',
+      see: './tasks#question-answering',
+      otherwise: 'where rows that are evaluated have no answer',
+      aliases: ['handle_impossible_answer', 'version_2_with_negative'],
     }),
   },
 );

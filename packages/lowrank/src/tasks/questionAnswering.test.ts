@@ -83,6 +83,29 @@ test('an answer is said in code points, as rows say it', async () => {
   expect(said).toEqual({ answer: '東京', start: at - 1, score: 1 });
 });
 
+test('no answer is said where it is likelier than any span in every part, if there may be none', async () => {
+  const [row, other] = (await read({ answers: [] }, { answer_start: 2, answer_text: 'The Vaults' })) as [Row, Row];
+  expect(questionAnswering.optionsOf?.([row, other])).toEqual({ impossibleAnswers: true });
+  expect(questionAnswering.optionsOf?.([other])).toEqual({ impossibleAnswers: false });
+  const document = { ids: [1, 2], types: [0, 0], fullLength: 2, inside: [1, 2] as const, answer: undefined };
+  const part = (none: number, span: number, start: number) => ({
+    document: { ...document, spans: [{ start, end: start + 3 }] },
+    values: Float32Array.of(none, none, span, span),
+  });
+  const answerOf = (impossibleAnswers: boolean | undefined, ...parts: readonly ReturnType<typeof part>[]): unknown =>
+    questionAnswering.predict(row, parts, { options: { impossibleAnswers } } as never)['answer'];
+  const parts = [part(3, 1, 3), part(2, 1.5, 7)];
+  expect([answerOf(undefined, ...parts), answerOf(true, ...parts)]).toEqual(['Vau', '']);
+  // A part that finds it rules out that there is none.
+  expect(answerOf(true, part(9, 1, 3), part(-1, 2, 7))).toBe('Vau');
+  const [first, ...more] = questionAnswering.predict(row, parts, {
+    options: { impossibleAnswers: true, nBest: 3 },
+  } as never)['answers'] as { score: number }[];
+  const weights = [4, 3, 2].map(Math.exp);
+  expect(first?.score).toBeCloseTo((weights[0] ?? NaN) / weights.reduce((sum, weight) => sum + weight), 6);
+  expect(more).toHaveLength(2);
+});
+
 test('parts of a long context have half of their room in common, unless told otherwise', async () => {
   const tokenizer = await readTokenizer(asTextFiles(await openFolder(model)));
   const long = `${'river '.repeat(100)}`;

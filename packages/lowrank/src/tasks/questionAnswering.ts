@@ -55,6 +55,8 @@ export const questionAnswering: Task<AskedRow, AskedDocument> = {
     return { ...row, answers };
   },
 
+  optionsOf: (rows) => ({ impossibleAnswers: rows.some(({ answers }) => answers?.length === 0) }),
+
   labels: () => ({ names: ['start', 'end'], problem: 'single_label_classification' }),
 
   encode({ question, context, answers }, { tokenizer, maxLength, options }) {
@@ -115,7 +117,7 @@ export const questionAnswering: Task<AskedRow, AskedDocument> = {
   outputs: (model, batch) => model.logits(batch),
 
   predict({ context }, outputs, { options }) {
-    const { maxAnswerLength = 30, nBest = 20 } = options;
+    const { maxAnswerLength = 30, nBest = 20, impossibleAnswers = false } = options;
     const candidates = outputs.flatMap(({ document, values }) => {
       const logit = (at: number, end: number): number => values[2 * at + end] ?? -Infinity;
       const [first, last] = document.inside;
@@ -134,6 +136,9 @@ export const questionAnswering: Task<AskedRow, AskedDocument> = {
         }),
       );
     });
+    // No answer is the first token of every part, and as likely as where it is the least so.
+    const none = Math.min(...outputs.map(({ values: [start = NaN, end = NaN] }) => start + end));
+    if (impossibleAnswers) candidates.push({ start: 0, answer: '', logit: none });
     candidates.sort((a, b) => b.logit - a.logit);
     const kept = candidates.slice(0, nBest);
     const scores = softmax(kept.map(({ logit }) => logit));

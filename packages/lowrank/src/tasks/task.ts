@@ -44,6 +44,7 @@ export interface TaskOptions {
   readonly docStride?: number | undefined;
   readonly maxAnswerLength?: number | undefined;
   readonly nBest?: number | undefined;
+  readonly impossibleAnswers?: boolean | undefined;
   readonly temperature?: number | undefined;
 }
 
@@ -112,6 +113,8 @@ export interface Task<Row extends TaskRow = TaskRow, Document extends TaskDocume
   read(record: RecordRow, options: { readonly isAsked: boolean }): Row;
   /** What rows are labelled with; `asked` is how they are to be understood, where that is said. */
   labels(rows: readonly Row[], known: Labels | undefined, asked?: ProblemType): Labels;
+  /** What the rows that are asked say of the options that are not given. */
+  optionsOf?(rows: readonly Row[]): TaskOptions;
   /** Rows with what they name besides themselves: images, read and prepared. */
   load?(rows: readonly Row[], context: TaskContext): Promise<readonly Row[]>;
   /** A row as the model reads it: units of documents. */
