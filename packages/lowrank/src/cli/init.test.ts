@@ -46,3 +46,33 @@ test('a file that is there stays, unless it may be overwritten', async () => {
   expect(readFileSync(file, 'utf8')).toContain('checkpointing: true');
   expect(readdirSync(folder.path)).toEqual(['run.yaml']);
 });
+
+test.each([
+  ['text-classification', { problem_type: 'single_label_classification' }, '2 labels (negative, positive)'],
+  ['token-classification', {}, '80 rows, '],
+  ['question-answering', {}, '# texts of'],
+])('init for %s, which train takes as it is', async (task, wanted, said) => {
+  using folder = scratch();
+  const [encoder, rows] = ['model', `${task}/train.jsonl`].map((name) => join(golden, '../tasks', name)) as [
+    string,
+    string,
+  ];
+  const file = join(folder.path, 'run.yaml');
+  const outcome = await runCli(['init', '--model', encoder, '--data', rows, '--output', file, '--json']);
+  expect([outcome.code, outcome.stderr]).toEqual([0, expect.not.stringContaining('lowrank:')]);
+  const text = readFileSync(file, 'utf8');
+  expect(parse(text)).toMatchObject({ model: encoder, task, learning_rate: 1.5e-3, ...wanted });
+  expect(text).toContain(said);
+  const adapter = join(folder.path, 'adapter');
+  const trained = await runCli(['train', file, '--output', adapter, '--steps', '1', '--device', 'cpu', '--json']);
+  expect([trained.code, trained.stderr]).toEqual([0, expect.not.stringContaining('lowrank:')]);
+});
+
+test('data shows the rows of models that write, and names an encoder', async () => {
+  const [encoder, rows] = [join(golden, '../tasks/model'), join(golden, '../tasks/text-classification/train.jsonl')];
+  const { code, stderr } = await runCli(['data', '--model', encoder, '--data', rows]);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(/expected a model that writes text, .* got BERT, an encoder\. `lowrank init` tells/),
+  ]);
+});

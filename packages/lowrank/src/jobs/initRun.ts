@@ -4,6 +4,9 @@ import { basename } from 'node:path';
 import { runFileText } from '../settings/runFileText.js';
 import type { OutputOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
+import type { SeenOfRun } from './initTask.js';
+import { seenOfTask } from './initTask.js';
+import { taskOfRun } from './taskOfRun.js';
 import { withFolders } from './folders.js';
 import { planFineTune } from './planning/plan.js';
 import { readModelConfig } from './planning/planConfig.js';
@@ -43,36 +46,29 @@ export async function initRun(options: InitRunOptions): Promise<InitRunResult> {
   const claim = await claimFile(output, { magic: '\0', overwrite });
   try {
     const { model, baseModel } = await withFolders({ model: options.model }, options);
-    const rows = await showData({ model, data, onWarning: options.onWarning });
-    const { name, config } = await readModelConfig({ model });
-    const { shape } = outlineModel(config, { name });
-    const maxLength = lengthFor(rows, shape.maxPositions);
-    const plan = await fittingPlan({ model, maxLength, batchSize: 8, memory });
+    const task = await taskOfRun({ model, data });
+    const seen = task === undefined ? await seenOfTexts(model, options) : await seenOfTask(model, task);
+    const { batchSize } = seen.plan;
+    const plan = await fittingPlan({ ...seen.plan, model, memory });
     const settings = {
       model: baseModel,
       data,
-      output: `./${basename(baseModel)}-lora`,
-      ...(rows.rows >= 40 && { validation: 0.05 }),
-      max_length: maxLength,
-      epochs: rows.rows < 2000 ? 3 : 1,
+      output: `./${basename(baseModel)}-${task?.task.name ?? 'lora'}`,
+      ...(seen.rows >= 40 && { validation: 0.05 }),
+      epochs: seen.rows < 2000 ? 3 : 1,
       batch_size: plan.batch_size,
-      ...(plan.batch_size < 8 && { gradient_accumulation: 8 / plan.batch_size }),
-      learning_rate: 2e-4,
+      ...(plan.batch_size < batchSize && { gradient_accumulation: batchSize / plan.batch_size }),
       schedule: 'cosine',
-      warmup: 0.03,
+      ...seen.settings,
       r: 8,
       alpha: 16,
       target_modules: 'all-linear',
       ...(plan.quantization && { quantization: plan.quantization.type, double_quantization: true }),
       ...(plan.checkpointing && { checkpointing: true }),
     };
-    const { lengths } = rows.statistics;
     const facts = {
-      model: `${shape.modelType}, ${millions(plan.parameters)} parameters, up to ${shape.maxPositions} tokens`,
-      data:
-        `${rows.rows} rows of ${lengths.min} to ${lengths.max} tokens (half have up to ${lengths.median}); ` +
-        `${Math.round(100 * rows.statistics.learnedShare)}% of the tokens are learned`,
-      max_length: `${cut(rows, maxLength)} of the rows are cut there`,
+      ...seen.facts,
+      model: `${seen.family}, ${millions(plan.parameters)} parameters`,
       batch_size: `planned for ${plan.device}: ${(plan.bytes.peak / 1e9).toFixed(2)} GB at the most`,
     };
     await writeFileAtomic(output, new TextEncoder().encode(runFileText(settings, facts)));
@@ -80,6 +76,27 @@ export async function initRun(options: InitRunOptions): Promise<InitRunResult> {
   } finally {
     await claim.discard();
   }
+}
+
+/** Looks at a model that writes, and its rows. */
+async function seenOfTexts(model: string, { data, onWarning }: InitRunOptions): Promise<SeenOfRun> {
+  const rows = await showData({ model, data, onWarning });
+  const { name, config } = await readModelConfig({ model });
+  const { shape } = outlineModel(config, { name });
+  const maxLength = lengthFor(rows, shape.maxPositions);
+  const { lengths, learnedShare } = rows.statistics;
+  return {
+    rows: rows.rows,
+    family: `${shape.modelType}, up to ${shape.maxPositions} tokens`,
+    settings: { max_length: maxLength, learning_rate: 2e-4, warmup: 0.03 },
+    facts: {
+      data:
+        `${rows.rows} rows of ${lengths.min} to ${lengths.max} tokens (half have up to ${lengths.median}); ` +
+        `${Math.round(100 * learnedShare)}% of the tokens are learned`,
+      max_length: `${cut(rows, maxLength)} of the rows are cut there`,
+    },
+    plan: { maxLength, batchSize: 8 },
+  };
 }
 
 /** The longest row, unless few are far longer than the others; a multiple of 8. */
@@ -94,16 +111,11 @@ function cut({ statistics: { histogram, lengths } }: ShowDataResult, maxLength: 
   return `at most ${rows}`;
 }
 
-interface Wanted {
-  readonly model: string;
-  readonly maxLength: number;
-  readonly batchSize: number;
-  readonly memory: number | undefined;
-}
+type Wanted = SeenOfRun['plan'] & { readonly model: string; readonly memory: number | undefined };
 
 /** The run as it is; in 4 bits, with checkpointing, with fewer rows at a time, until it fits. */
-async function fittingPlan({ model, maxLength, batchSize, memory }: Wanted): Promise<PlanReport> {
-  const of = { model, maxLength, batchSize, memory, targetModules: ['all-linear'] };
+async function fittingPlan({ batchSize, ...wanted }: Wanted): Promise<PlanReport> {
+  const of = { ...wanted, batchSize, targetModules: ['all-linear'] };
   const plain = await planFineTune(of);
   const isLarge = 2 * plain.parameters > manyWeights;
   if (!isLarge && plain.fits !== false) return plain;

@@ -25,10 +25,13 @@ import {
   splitsOf,
   validationCut,
 } from '@lowrank/data';
+import { LowrankError } from '@lowrank/errors';
+import { findFamily, openFolder } from '@lowrank/models';
 import { datasetWarnings } from '../front/datasetWarnings.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { modelTexts } from './modelTexts.js';
+import { optionalJson } from './optionalJson.js';
 
 export interface ShowDataOptions extends TransferEvents, RowSelection, LossMask {
   readonly model: string;
@@ -82,9 +85,14 @@ export interface ShowDataResult {
   readonly splits: Readonly<Record<string, { readonly rows: number; readonly shared_prompts: number }>>;
 }
 
-/** Tokenizes a file of rows as training does, and shows each. */
+/**
+ * Tokenizes a file of rows as training does, and shows each.
+ *
+ * @throws LowrankError `models.encoder` for a model that writes no text; what reading the rows throws
+ */
 export async function showData(given: ShowDataOptions): Promise<ShowDataResult> {
   const options = await withFolders(given, given);
+  await refuseEncoder(options.model);
   const { maxLength, validation } = options;
   const tokenizer = await readTokenizer(modelTexts(options.model));
   for (const text of tokenizer.warnings) options.onWarning?.(text);
@@ -173,4 +181,17 @@ function partsOf(
     from = to;
   }
   return parts;
+}
+
+async function refuseEncoder(model: string): Promise<void> {
+  const config = await optionalJson(await openFolder(model), 'config.json');
+  const family = findFamily(config?.['model_type']);
+  if (family?.isEncoder !== true) return;
+  throw new LowrankError({
+    code: 'models.encoder',
+    what: model,
+    expected: 'a model that writes text, as it learns from its rows',
+    got: `${family.name}, an encoder`,
+    remedy: '`lowrank init` tells what the rows of a task are taken for.',
+  });
 }
