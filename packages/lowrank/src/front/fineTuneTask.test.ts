@@ -58,6 +58,16 @@ test('fineTune trains a model with a head as PEFT does; what it saves is loaded 
   judge.dispose();
 });
 
+test.each([
+  [{ task: 'classify' }, 'the option task: expected text-classification, '],
+  [{ problemType: 'regresion' }, 'the option problemType: expected single_label_classification, '],
+  [{ labels: [] }, 'the option labels: expected a name for each label, no two alike, got []'],
+  [{ labels: ['bill', 'bill'] }, 'the option labels: expected a name for each label'],
+])('loadModel with %j is refused', async (wrong, said) => {
+  const options = { task: 'text-classification', device: 'cpu', ...wrong } as Parameters<typeof loadModel>[1];
+  await expect(loadModel(model, options)).rejects.toThrow(said);
+});
+
 test('labels that the model was not loaded with, and what only texts have, are errors', async () => {
   const judge = await loadModel(model, { task: 'text-classification', device: 'cpu' });
   const data = [{ text: 'The film was lovely.', label: 'good' }];

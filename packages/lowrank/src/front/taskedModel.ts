@@ -1,5 +1,5 @@
 import type { RowSource, TextTokenizer } from '@lowrank/data';
-import { LowrankError } from '@lowrank/errors';
+import { LowrankError, shown } from '@lowrank/errors';
 import { readMethod } from '@lowrank/methods';
 import type { ModelFiles, TaskModel } from '@lowrank/models';
 import { loadTaskModel } from '@lowrank/models';
@@ -9,11 +9,12 @@ import { openAdapterFolder } from '../adapterFolder.js';
 import type { OpenTask } from '../jobs/openTask.js';
 import { asOpenTask, headOf, knownTask, requireTask } from '../jobs/openTask.js';
 import type { Labels, ProblemType } from '../tasks/labels.js';
-import { checkProblem, unnamed } from '../tasks/labels.js';
+import { checkProblem, problems, unnamed } from '../tasks/labels.js';
 import { imageInput } from '../tasks/imageInput.js';
 import { tokenizerOfTask } from '../tasks/noTokenizer.js';
 import { runTask } from '../tasks/runTask.js';
 import type { Prediction, Scores, TaskName, TaskRow } from '../tasks/task.js';
+import { taskNames } from '../tasks/task.js';
 import { encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
 import type { LoadProgress } from './loadingReporter.js';
 import { loadingReporter } from './loadingReporter.js';
@@ -146,6 +147,7 @@ export async function loadTaskedModel(
   options: TaskedModelOptions,
 ): Promise<TaskedModel> {
   const { adapter, backend, ownsBackend, quantization, quantizeEmbeddings, onWarning, onProgress } = options;
+  checkNames(options);
   const known = await knownTask({ model: files, adapter, task: options.task });
   const task = requireTask(known.task, name);
   const labels = labelsOf(options, known.labels, adapter !== undefined) ?? task.labels([], undefined);
@@ -165,6 +167,18 @@ export async function loadTaskedModel(
     onWarning?.(`${name} has no weights for ${module.fresh.join(', ')}: its answers are chance`);
   const open = asOpenTask(name, module, { task, labels, files, images: await imageInput(module, files) });
   return new TaskedModel({ open, tokenizer, backend, ownsBackend, quantization });
+}
+
+/** @throws LowrankError `lowrank.option` for words that are none of those, and labels that name no columns */
+function checkNames({ task, problemType, labels }: TaskedModelOptions): void {
+  const refuse = (option: string, expected: string, got: unknown): never => {
+    throw new LowrankError({ code: 'lowrank.option', what: `the option ${option}`, expected, got: shown(got) });
+  };
+  if (!taskNames.includes(task)) refuse('task', taskNames.join(', '), task);
+  if (problemType !== undefined && !problems.includes(problemType))
+    refuse('problemType', problems.join(', '), problemType);
+  if (labels !== undefined && (labels.length === 0 || new Set(labels).size < labels.length))
+    refuse('labels', 'a name for each label, no two alike', labels);
 }
 
 /**
