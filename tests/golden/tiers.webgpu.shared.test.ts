@@ -2,7 +2,8 @@ import { createWebgpuBackend } from '@lowrank/webgpu';
 import type { Tier, WebgpuBackend } from '@lowrank/webgpu';
 import { expect, test } from 'vitest';
 import { testTiers } from '../../packages/webgpu/src/testing/kernelHarness.js';
-import { expectTrajectory, openGolden } from './goldenRun.js';
+import type { Nearness } from './goldenRun.js';
+import { expectTrajectory, mixedNearness, openGolden } from './goldenRun.js';
 import { curveOf, settings } from './quantizedSuite.js';
 
 const named = process.env['LOWRANK_TEST_TIERS'] !== undefined;
@@ -20,9 +21,7 @@ async function open(tier: Tier): Promise<WebgpuBackend> {
   return backend;
 }
 
-/** How near a run comes to one in f32. */
-const bounds = ({ profile }: WebgpuBackend) =>
-  profile.precision === 'mixed' ? { tolerance: 3e-3, normTolerance: 1e-2 } : {};
+const bounds = ({ profile }: WebgpuBackend): Nearness => (profile.precision === 'mixed' ? mixedNearness : {});
 
 test.each(tiers)(
   `stories260K, %s kernels: ${steps} steps against PyTorch`,
