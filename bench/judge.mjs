@@ -7,9 +7,18 @@
  * first. The compilers are Mesa's, set up by ../shared/gpu-judges (LOWRANK_JUDGES elsewhere); without them it says so,
  * and exits with 0.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -76,32 +85,51 @@ async function planKernelsFor(chip) {
   return { kernels: [...byCode.values()], pairs: [...pairs.values()] };
 }
 
-/** Runs the compiler of one chip. @returns {ReturnType<typeof readFigures>} */
-function judged(chip, file, stats) {
-  const { stdout, stderr, error } = spawnSync(join(folder, 'judge'), [chip, join(folder, 'compile.mjs'), file], {
-    cwd: join(root, 'packages/webgpu'),
-    env: { ...process.env, VKSTATS: '1', VKSTATS_OUT: stats },
-    encoding: 'utf8',
-    maxBuffer: 2 ** 28,
-  });
-  if (error !== undefined) throw error;
+/**
+ * What the compiler of one chip prints about the kernels of a file. It goes through files: what waits in a pipe until
+ * this process has time to read it is lost when the compiler ends. Its exit code is no matter: what does not compile
+ * stands in what it prints.
+ *
+ * @returns {Promise<{ stdout: string, stderr: string }>}
+ */
+async function compiled(chip, file, environment) {
+  const [command, args] = [join(folder, 'judge'), [chip, join(folder, 'compile.mjs'), file]];
+  const [out, err] = [`${file}.out`, `${file}.err`];
+  const streams = [out, err].map((name) => openSync(name, 'w'));
+  try {
+    await new Promise((settle, reject) =>
+      spawn(command, args, {
+        cwd: join(root, 'packages/webgpu'),
+        env: { ...process.env, VKSTATS: '1', ...environment },
+        stdio: ['ignore', ...streams],
+      })
+        .on('error', reject)
+        .on('close', settle),
+    );
+  } finally {
+    streams.forEach((stream) => closeSync(stream));
+  }
+  return { stdout: readFileSync(out, 'utf8'), stderr: readFileSync(err, 'utf8') };
+}
+
+/** What is told of kernels. @returns {Promise<ReturnType<typeof readFigures>>} */
+async function judged(chip, kernels, scratch) {
+  const file = join(scratch, `${chip}.json`);
+  writeFileSync(file, JSON.stringify(kernels));
+  const { stdout, stderr } = await compiled(chip, file, { VKSTATS_OUT: join(scratch, `${chip}.tsv`) });
   const figures = readFigures(chip, stdout);
-  const asked = JSON.parse(readFileSync(file, 'utf8')).length;
-  if (figures.length !== asked)
-    throw new Error(`${chip}: figures of ${figures.length} kernels of ${asked}\n${stdout}\n${stderr}`);
+  if (figures.length !== kernels.length)
+    throw new Error(`${chip}: figures of ${figures.length} kernels of ${kernels.length}\n${stdout}\n${stderr}`);
   return figures;
 }
 
 /** Whether the assembly of a kernel has the instruction of the chip's matrix units. */
-function usesMatrixUnits(chip, kernel, scratch) {
+async function usesMatrixUnits(chip, kernel, scratch) {
   const { instruction } = chips[chip];
   const assembly = mkdtempSync(join(scratch, 'assembly-'));
   const file = join(assembly, 'kernel.json');
   writeFileSync(file, JSON.stringify([kernel]));
-  spawnSync(join(folder, 'judge'), [chip, join(folder, 'compile.mjs'), file], {
-    cwd: join(root, 'packages/webgpu'),
-    env: { ...process.env, VKSTATS: '1', VKSTATS_OUT: join(assembly, 'stats.tsv'), VKSTATS_IR: assembly },
-  });
+  await compiled(chip, file, { VKSTATS_OUT: join(assembly, 'stats.tsv'), VKSTATS_IR: assembly });
   return readdirSync(assembly).some(
     (name) => name.endsWith('.txt') && readFileSync(join(assembly, name), 'latin1').includes(instruction),
   );
@@ -159,6 +187,30 @@ function complaintsOf(chip, figures, families, before) {
   ];
 }
 
+/** What a chip's compiler says of all kernels, and what is wrong with it. */
+async function verdictOf(chip, scratch) {
+  const { kernels, pairs } = await kernelsFor(chip);
+  const compared = codesMayTake[chip] === undefined ? [] : pairs.flatMap(({ codes, dense }) => [...codes, ...dense]);
+  const apart = compared.filter(({ code }) => !kernels.some((kernel) => kernel.code === code));
+  const all = [...kernels, ...new Map(apart.map((kernel) => [kernel.code, kernel])).values()];
+  const told = await judged(chip, all, scratch);
+  const cycles = new Map(told.map((figure, at) => [all[at]?.code, figure.cycles]));
+  const figures = told.slice(0, kernels.length);
+  const families = byFamily(figures.filter(({ failure }) => failure === undefined));
+  const onUnits = matrixKernels(kernels);
+  const missing = [];
+  for (const kernel of onUnits) if (!(await usesMatrixUnits(chip, kernel, scratch))) missing.push(kernel);
+  return {
+    families,
+    units: { all: onUnits.length, on: onUnits.length - missing.length },
+    complaints: [
+      ...complaintsOf(chip, figures, families, before[chip]),
+      ...slowCodes(chip, pairs, cycles),
+      ...missing.map(({ label }) => `${chip}: ${label} has no ${chips[chip].instruction}`),
+    ],
+  };
+}
+
 function print(chip, families, before) {
   console.log(`\n${chip} (${chips[chip].unit})`);
   for (const [name, { kernels, registers, warps, cycles }] of Object.entries(families).sort(([a], [b]) =>
@@ -183,27 +235,24 @@ if (setup.status !== 0) {
 console.log(`the kernels of a step of SmolLM2-135M, ${values.methods}, in every tier`);
 const scratch = mkdtempSync(join(tmpdir(), 'judge-'));
 const before = existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : {};
+const wanted = values.chips.split(',');
 const results = { ...before };
 const complaints = [];
 try {
-  const file = join(scratch, 'kernels.json');
-  for (const chip of values.chips.split(',')) {
-    const { kernels, pairs } = await kernelsFor(chip);
-    const compared = codesMayTake[chip] === undefined ? [] : pairs.flatMap(({ codes, dense }) => [...codes, ...dense]);
-    const apart = compared.filter(({ code }) => !kernels.some((kernel) => kernel.code === code));
-    const all = [...kernels, ...new Map(apart.map((kernel) => [kernel.code, kernel])).values()];
-    writeFileSync(file, JSON.stringify(all));
-    const told = judged(chip, file, join(scratch, `${chip}.tsv`));
-    const cycles = new Map(told.map((figure, at) => [all[at]?.code, figure.cycles]));
-    const figures = told.slice(0, kernels.length);
-    results[chip] = byFamily(figures.filter(({ failure }) => failure === undefined));
-    print(chip, results[chip], before[chip]);
-    complaints.push(...complaintsOf(chip, figures, results[chip], before[chip]), ...slowCodes(chip, pairs, cycles));
-    const onUnits = matrixKernels(kernels);
-    const missing = onUnits.filter((kernel) => !usesMatrixUnits(chip, kernel, scratch));
-    complaints.push(...missing.map(({ label }) => `${chip}: ${label} has no ${chips[chip].instruction}`));
-    if (onUnits.length > 0)
-      console.log(`  ${onUnits.length - missing.length} of ${onUnits.length} families on matrix units`);
+  const verdicts = new Map();
+  const waiting = [...wanted];
+  const judgeNext = async () => {
+    for (let chip = waiting.shift(); chip !== undefined; chip = waiting.shift())
+      verdicts.set(chip, await verdictOf(chip, scratch));
+  };
+  // Each compiler takes one core.
+  await Promise.all(Array.from({ length: availableParallelism() }, judgeNext));
+  for (const chip of wanted) {
+    const { families, units, complaints: own } = verdicts.get(chip);
+    results[chip] = families;
+    print(chip, families, before[chip]);
+    if (units.all > 0) console.log(`  ${units.on} of ${units.all} families on matrix units`);
+    complaints.push(...own);
   }
 } finally {
   rmSync(scratch, { recursive: true });
