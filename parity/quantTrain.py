@@ -9,6 +9,7 @@ recipe over the plain weights: it must agree with ../shared/golden.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def evaluation(model, rows: list) -> float:
     return sum(float(total.double()) for total, _ in parts) / sum(count for _, count in parts)
 
 
-def run(shared: Path, name: str, kind) -> dict:
+def run(shared: Path, name: str, kind, autocast: torch.dtype | None = None) -> dict:
+    """The recipe; under `autocast` gradients are scaled as Lowrank's `mixed` scales them, up and down again."""
     folder = shared / "golden" / f"{name}-e2e"
     recipe = json.loads((folder / "golden.json").read_text())
     rows = json.loads((folder / "tokens.json").read_text())
@@ -77,9 +79,13 @@ def run(shared: Path, name: str, kind) -> dict:
     losses, norms = [], []
     for step in range(recipe["steps"]):
         first = step * recipe["batch_size"]
-        total, count = lossOf(model, [rows[(first + i) % 300] for i in range(recipe["batch_size"])])
+        with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
+            total, count = lossOf(model, [rows[(first + i) % 300] for i in range(recipe["batch_size"])])
         loss = total / count
-        loss.backward()
+        scale = 1 if autocast is None else 2.0 ** (round(math.log2(count)) + 3)
+        (loss * scale).backward()
+        for parameter in trained:
+            parameter.grad /= scale
         norms.append(float(torch.nn.utils.clip_grad_norm_(trained, recipe["clip"])))
         optimizer.step()
         optimizer.zero_grad()

@@ -5,7 +5,7 @@ import { runFileText } from '../settings/runFileText.js';
 import type { OutputOptions } from '../settings/methodTables.js';
 import type { TransferEvents } from './folders.js';
 import type { SeenOfRun } from './initTask.js';
-import { seenOfTask } from './initTask.js';
+import { lengthFor, seenOfTask } from './initTask.js';
 import { taskOfRun } from './taskOfRun.js';
 import { withFolders } from './folders.js';
 import { planFineTune } from './planning/plan.js';
@@ -83,8 +83,8 @@ async function seenOfTexts(model: string, { data, onWarning }: InitRunOptions): 
   const rows = await showData({ model, data, onWarning });
   const { name, config } = await readModelConfig({ model });
   const { shape } = outlineModel(config, { name });
-  const maxLength = lengthFor(rows, shape.maxPositions);
   const { lengths, learnedShare } = rows.statistics;
+  const maxLength = lengthFor(lengths, shape.maxPositions);
   return {
     rows: rows.rows,
     family: `${shape.modelType}, up to ${shape.maxPositions} tokens`,
@@ -97,12 +97,6 @@ async function seenOfTexts(model: string, { data, onWarning }: InitRunOptions): 
     },
     plan: { maxLength, batchSize: 8 },
   };
-}
-
-/** The longest row, unless few are far longer than the others; a multiple of 8. */
-function lengthFor({ statistics: { lengths } }: ShowDataResult, maxPositions: number): number {
-  const longest = lengths.max <= 2 * lengths.p95 ? lengths.max : lengths.p95;
-  return Math.min(8 * Math.ceil(longest / 8), maxPositions);
 }
 
 function cut({ statistics: { histogram, lengths } }: ShowDataResult, maxLength: number): string {

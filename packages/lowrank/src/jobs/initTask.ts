@@ -29,7 +29,9 @@ export async function seenOfTask(model: string, { task, labels, rows }: TaskOfRu
   const hasLabels = readsImages || task.kind === 'sequence' || task.kind === 'tokens';
   const hasProblem = readsImages || task.kind === 'sequence';
   const lengths = readsImages ? [] : await lengthsOf(model, { task, labels, rows }, shape.maxPositions);
-  const maxLength = readsImages ? undefined : lengthFor(lengths, shape.maxPositions);
+  const max = lengths.at(-1) ?? 1;
+  const p95 = lengths[Math.floor(0.95 * (lengths.length - 1))] ?? max;
+  const maxLength = readsImages ? undefined : lengthFor({ max, p95 }, shape.maxPositions);
   return {
     rows: rows.length,
     family: readsImages ? shape.modelType : `${shape.modelType}, up to ${shape.maxPositions} tokens`,
@@ -60,9 +62,8 @@ async function lengthsOf(model: string, { task, labels, rows }: TaskOfRun, maxLe
   return units.flatMap(({ documents }) => documents.map(({ fullLength }) => fullLength)).sort((a, b) => a - b);
 }
 
-/** The longest text, unless few are far longer than the others; a multiple of 8. */
-function lengthFor(lengths: readonly number[], maxPositions: number): number {
-  const longest = lengths.at(-1) ?? 1;
-  const most = lengths[Math.floor(0.95 * (lengths.length - 1))] ?? longest;
-  return Math.min(8 * Math.ceil((longest <= 2 * most ? longest : most) / 8), maxPositions);
+/** The longest row, unless few are far longer than the others; a multiple of 8. */
+export function lengthFor({ max, p95 }: { readonly max: number; readonly p95: number }, maxPositions: number): number {
+  const longest = max <= 2 * p95 ? max : p95;
+  return Math.min(8 * Math.ceil(longest / 8), maxPositions);
 }

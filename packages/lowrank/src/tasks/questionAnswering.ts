@@ -185,14 +185,14 @@ function answersIn(record: RecordRow, context: string): Answer[] | undefined {
 
 /** `[{ text, answer_start }]`, or `{ text: […], answer_start: […] }` as `datasets` has it. */
 function squadAnswers(record: RecordRow, given: unknown): { readonly text: unknown; readonly start: unknown }[] {
-  const { text, answer_start: start } = (typeof given === 'object' ? given : {}) as Record<string, unknown>;
-  const [texts, starts] = [[text ?? []].flat(), [start ?? []].flat()];
   if (Array.isArray(given))
     return given.map((each: unknown) => {
-      const { text: own, answer_start: at } = Object(each) as Record<string, unknown>;
-      return { text: own, start: at };
+      const { text, answer_start: start } = Object(each) as Record<string, unknown>;
+      return { text, start };
     });
-  if (typeof given !== 'object' || text === undefined || texts.length !== starts.length)
+  const { text, answer_start: start } = Object(given) as Record<string, unknown>;
+  const [texts, starts] = [[text ?? []].flat(), [start ?? []].flat()];
+  if (text === undefined || texts.length !== starts.length)
     return badRow(record, 'answers', '[{"text", "answer_start"}], or {"text": […], "answer_start": […]}', given);
   return texts.map((own, at) => ({ text: own, start: starts[at] }));
 }
