@@ -33,6 +33,8 @@ import { findVulkanDriver } from './vulkanDriver.mjs';
 /** A fork would start without what this process was started with. */
 const threads = ['--pool', 'threads'];
 const portable = ['registers', 'portable'];
+/** LLVM's optimization takes up to minutes for a kernel, of which a test runs milliseconds. */
+const quickToCompile = { GALLIVM_PERF: 'nopt' };
 
 /**
  * Every driver that kernels are tested on without a GPU.
@@ -115,7 +117,12 @@ async function withDriver(wanted) {
   const { VK_DRIVER_FILES: _, ...own } = process.env;
   try {
     const { env } = await findVulkanDriver({ ...own, ...wanted });
-    return { program: process.execPath, args: [], options: [], env: { VK_DRIVER_FILES: undefined, ...env } };
+    return {
+      program: process.execPath,
+      args: [],
+      options: [],
+      env: { VK_DRIVER_FILES: undefined, ...quickToCompile, ...env },
+    };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -154,7 +161,8 @@ async function onJudges(width) {
     env: {
       VK_DRIVER_FILES: join(folder, 'icd/lvp.json'),
       LP_NATIVE_VECTOR_WIDTH: String(width),
-      // Tiers share many shaders, which a CPU takes up to seconds to compile.
+      ...quickToCompile,
+      // Tiers share many shaders.
       MESA_SHADER_CACHE_DIR: join(cache, 'mesa'),
     },
   };

@@ -30,7 +30,18 @@ export type TextMetricName = keyof typeof textMetrics;
 export type MetricName = 'loss' | TextMetricName | 'label-accuracy' | TaskMetricName;
 
 /** Metrics of tasks other than writing text; `exact-match` is one of theirs too. */
-export const taskMetricNames = ['accuracy', 'f1', 'f1-macro', 'matthews', 'pearson', 'recall-at-1'] as const;
+export const taskMetricNames = [
+  'accuracy',
+  'f1',
+  'f1-macro',
+  'f1-micro',
+  'precision',
+  'recall',
+  'matthews',
+  'pearson',
+  'recall-at-1',
+  'recall-at-10',
+] as const;
 export type TaskMetricName = (typeof taskMetricNames)[number];
 
 /** Every metric of texts, in the order in which help and tables list them. */

@@ -261,3 +261,9 @@ test('rows of messages train with the chat template: what assistants say is lear
   );
   expect(spoken.stdout.trim()).toBe('a baker');
 });
+
+test('an encoder has nothing to say', async () => {
+  const encoder = join(golden, '../tasks/model');
+  const { stderr } = await runCli(['chat', '--model', encoder, '--device', 'cpu'], { input: ['Hello'] });
+  expect(stderr).toContain('a model that writes text, got BERT, an encoder. Ask it with `lowrank predict`.');
+});

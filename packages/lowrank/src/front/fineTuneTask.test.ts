@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { Measures } from '@lowrank/trainer';
 import { expect, test } from 'vitest';
 import { fineTune, loadModel } from '../index.js';
 import { readJson, readLines, scratch } from '../testing.js';
@@ -55,6 +56,33 @@ test('fineTune trains a model with a head as PEFT does; what it saves is loaded 
   expect(repeated.map(({ label }) => label)).toEqual(said.map(({ label }) => label));
   again.dispose();
   await run.remove();
+  judge.dispose();
+});
+
+test('scores of a task at each evaluation are those of evaluate, and decide which is the best', async () => {
+  const place = `${golden}/text-classification`;
+  const judge = await loadModel(model, { task: 'text-classification', labels, device: 'cpu' });
+  const given = { data: `${place}/train.jsonl`, evalData: `${place}/valid.jsonl`, steps: 6, evaluateEvery: 2 };
+  const seen: { readonly step: number; readonly isBest: boolean; readonly measures: Measures }[] = [];
+  const run = await fineTune(judge, {
+    ...given,
+    learningRate: 0.02,
+    evaluationMetrics: ['f1', 'accuracy'],
+    onEvent: (event) => void (event.type === 'evaluated' && seen.push(event)),
+  });
+  const { scores } = await judge.evaluate(given.evalData);
+  expect(run.evaluation?.measures).toMatchObject({ f1: scores['f1'], accuracy: scores['accuracy'] });
+  const trained = seen.filter(({ step }) => step > 0);
+  expect(trained.map(({ step }) => step)).toEqual([2, 4, 6]);
+  const best = trained.findLast(({ isBest }) => isBest);
+  expect(best?.measures['f1']).toBe(Math.max(...trained.map(({ measures }) => measures['f1'] ?? NaN)));
+  await run.remove();
+  // Each leaves the model as it was: the next one may put its adapter in.
+  const refused = (part: object): Promise<unknown> => fineTune(judge, { ...given, ...part } as typeof given);
+  await expect(refused({ evaluationMetrics: ['f1', 'rouge-l'] })).rejects.toThrow(
+    'expected some of loss, accuracy, f1, f1-macro, f1-micro, matthews, got rouge-l',
+  );
+  await expect(refused({ evaluationMetrics: ['f1'], evaluationPrompts: 8 })).rejects.toThrow('scores over all rows');
   judge.dispose();
 });
 

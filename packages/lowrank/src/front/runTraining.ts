@@ -26,7 +26,10 @@ export interface FinishedRun extends Learned {
   readonly held: readonly EncodedRow[];
 }
 
-/** Reads the rows, puts the method into the model, and trains: what `fineTune` and `lowrank train` have in common. */
+/**
+ * Reads the rows, puts the method into the model, and trains: what `fineTune` and `lowrank train` have in common. Where
+ * that fails, the method is taken out again: the model can be trained anew.
+ */
 export async function runTraining(
   model: TrainingModel | TaskTraining,
   options: RunOptions,
@@ -36,14 +39,18 @@ export async function runTraining(
   // Read when it is first asked for: by EVA to begin with, else after the method has taken positions for itself.
   const dataOnce = once(() => readData(model, options, hooks));
   const applied = await prepareMethod(model, options, { rows: async () => (await dataOnce()).documents, hooks });
-  const data = await dataOnce();
   const learned = { method, applied };
+  let data: RunData | undefined;
   try {
+    data = await dataOnce();
     for (const text of paddingWarnings(model.open.module, applied, data.known))
       await hooks.onEvent?.({ type: 'warning', text });
     return { ...learned, ...(await trainOn(model, options, { hooks, learned, data })) };
+  } catch (error) {
+    applied.remove();
+    throw error;
   } finally {
-    await data.close();
+    await data?.close();
   }
 }
 
@@ -86,7 +93,6 @@ async function trainOn(
   const part = { spec: backend.spec, random, parameters: applied.parameters, options };
   const whole = { ...part, loss: loss(random), microBatches: largest };
   const checkpointing = await checkpointingOf(model, options, whole, hooks);
-  const writer = isTask(model) ? undefined : model.open;
   const training = train<TrainSession<string>, string>({
     ...trainerOptions(options),
     checkpointing,
@@ -102,8 +108,7 @@ async function trainOn(
     batches,
     largest,
     evaluation,
-    measure:
-      measured && writer && (({ backend: device }, signal) => measured({ open: writer, backend: device, signal })),
+    measure: measured && (({ backend: device }, signal) => measured({ backend: device, signal })),
     bestBy: decides === 'loss' ? undefined : { measure: decides.replaceAll('-', '_'), isHigherBetter: true },
     // What the run goes on from has been trained already.
     reference: hooks.baseline === true && options.resume === undefined ? () => loss() : undefined,

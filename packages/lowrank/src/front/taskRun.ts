@@ -2,9 +2,14 @@ import type { SamplerState } from '@lowrank/data';
 import { batches, memoryRows, validationCut } from '@lowrank/data';
 import type { LossFunction } from '@lowrank/trainer';
 import { LowrankError } from '@lowrank/errors';
+import type { MeasureRun } from '../jobs/metricsOfRun.js';
+import { checkMetrics, measureName } from '../jobs/metricsOfRun.js';
 import { asTraining } from '../jobs/openModel.js';
 import type { OpenTask } from '../jobs/openTask.js';
 import { describeLabels, oneLabelWarning, wholeNumbersWarning } from '../tasks/labels.js';
+import type { AskedRows } from '../tasks/runTask.js';
+import { predictRows } from '../tasks/runTask.js';
+import { scoreNames } from '../tasks/task.js';
 import type { TaskContext, TaskRow, TaskUnit } from '../tasks/task.js';
 import { taskBatchOf } from '../tasks/taskBatch.js';
 import type { TaskMicroBatch } from '../tasks/taskLayout.js';
@@ -63,6 +68,7 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
         // Images are of one size.
         largest: largest(sampled(), open.module.head.reads === 'images' ? 1 : steps),
         evaluation: heldUnits && evaluationOf(open, heldUnits),
+        measured: heldUnits && measuredBy(open, options, { rows: held, units: heldUnits, context }),
         loss: (random) =>
           random === undefined
             ? loss
@@ -87,11 +93,14 @@ export function layOutStep(
   const { batchSize, slots } = given;
   // Each image is a sequence of its own, with a slot for each row.
   const packing = given.packing && module.head.reads !== 'images';
-  return groups(step, batchSize).flatMap((part) =>
-    (packing ? chunked(part, Math.max(mostPacked, ...part.map(({ ids }) => ids.length))) : [part]).map((chunk) =>
-      layOutTask(chunk, { task, labels, model: module, packed: packing, slots, images }),
-    ),
-  );
+  const chunks = (part: readonly TaskUnit[]): readonly (readonly TaskUnit[])[] => {
+    // A pair is told from all others of its micro-batch: not from itself, where the batch has more than the data.
+    if (task.kind === 'embedding') return [[...new Set(part)]];
+    return packing ? chunked(part, Math.max(mostPacked, ...part.map(({ ids }) => ids.length))) : [part];
+  };
+  return groups(step, batchSize)
+    .flatMap(chunks)
+    .map((chunk) => layOutTask(chunk, { task, labels, model: module, packed: packing, slots, images }));
 }
 
 /** The loss of a batch of a task, as training counts it. */
@@ -102,6 +111,35 @@ export function taskLoss({ task, labels, module }: Pick<OpenTask, 'task' | 'labe
 async function evaluationRows({ open }: TaskTraining, options: RunOptions): Promise<TaskRow[] | undefined> {
   const apart = await evaluationSource(options);
   return apart && readTaskRows(open.task, await taskRecords(apart.source, apart.options));
+}
+
+/** Scores on every row of the evaluation beside the loss. @throws LowrankError `cli.conflict` for other metrics */
+function measuredBy(
+  open: OpenTask,
+  { evaluationMetrics: metrics = [], evaluationPrompts: prompts }: RunOptions,
+  asked: AskedRows,
+): MeasureRun | undefined {
+  const { task, labels } = open;
+  checkMetrics(metrics, { known: ['loss', ...scoreNames(task, labels)], of: task.title });
+  if (prompts !== undefined) throw allRows(prompts);
+  const scored = metrics.filter((name) => name !== 'loss').map(measureName);
+  if (scored.length === 0) return undefined;
+  return async ({ backend, signal }) => {
+    const { predictions } = await predictRows(open, asked, { backend, signal });
+    if (signal?.aborted === true) return undefined;
+    const scores = task.score(asked.rows, predictions, { labels });
+    return Object.fromEntries(scored.map((name) => [name, scores[name] ?? NaN]));
+  };
+}
+
+function allRows(prompts: number): LowrankError {
+  return new LowrankError({
+    code: 'cli.conflict',
+    what: (names) => `${names('evaluationPrompts', String(prompts))} with rows of a task`,
+    expected: 'scores over all rows of the evaluation',
+    got: 'a number of prompts',
+    setting: 'evaluationPrompts',
+  });
 }
 
 /** @param rows that are asked, for what is not said of options */

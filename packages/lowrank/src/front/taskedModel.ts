@@ -12,7 +12,7 @@ import type { Labels, ProblemType } from '../tasks/labels.js';
 import { checkProblem, problems, unnamed } from '../tasks/labels.js';
 import { imageInput } from '../tasks/imageInput.js';
 import { tokenizerOfTask } from '../tasks/noTokenizer.js';
-import { runTask } from '../tasks/runTask.js';
+import { predictRows } from '../tasks/runTask.js';
 import type { Prediction, Scores, TaskName, TaskRow } from '../tasks/task.js';
 import { taskNames } from '../tasks/task.js';
 import { encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
@@ -112,8 +112,7 @@ export class TaskedModel {
     const open = this.#open;
     const context = contextOf({ open, tokenizer: this.tokenizer }, {}, rows);
     const units = await encodeTaskRows(open.task, rows, context);
-    const { outputs, loss } = await runTask(open, units, { backend: this.backend, withLoss });
-    return { predictions: rows.map((row, at) => open.task.predict(row, outputs.get(at) ?? [], context)), loss };
+    return predictRows(open, { rows, units, context }, { backend: this.backend, withLoss });
   }
 }
 

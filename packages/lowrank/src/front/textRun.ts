@@ -15,7 +15,7 @@ import {
 import type { RandomState } from '@lowrank/tensor';
 import type { LossFunction, TrainOptions, TrainSession } from '@lowrank/trainer';
 import { LowrankError } from '@lowrank/errors';
-import type { MeasureTexts } from '../jobs/evaluationMetrics.js';
+import type { MeasureRun } from '../jobs/metricsOfRun.js';
 import { datasetWarnings } from './datasetWarnings.js';
 import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
 import { evaluationSource } from './readRows.js';
@@ -48,7 +48,7 @@ export interface RunBatches extends Batches {
   /** Rows of the evaluation without virtual tokens: all of them, or some of those that stay in a file. */
   readonly held?: readonly EncodedRow[] | undefined;
   /** What scores the model beside its loss on the rows of the evaluation. */
-  readonly measured?: MeasureTexts | undefined;
+  readonly measured?: MeasureRun | undefined;
   /** The loss over these batches; with what is meant for training alone where it may draw from `random`. */
   readonly loss: (random?: RandomState) => LossFunction<string>;
 }
@@ -89,12 +89,12 @@ export async function readTextRun(model: TrainingModel, options: RunOptions, hoo
 }
 
 /** Scores that every evaluation computes beside the loss; a page that asks for none does not load them. */
-async function measuredBy({ tokenizer }: TrainingModel, options: RunOptions): Promise<MeasureTexts | undefined> {
+async function measuredBy({ open, tokenizer }: TrainingModel, options: RunOptions): Promise<MeasureRun | undefined> {
   const { evaluationMetrics: metrics = [], evaluationPrompts: prompts = 64, seed = 0, execution } = options;
   const source = await evaluationSource(options);
   if (source === undefined || metrics.every((name) => name === 'loss')) return undefined;
   const { evaluationMetrics } = await import('../jobs/evaluationMetrics.js');
-  return evaluationMetrics(source, { metrics, prompts, seed, tokenizer, execution });
+  return evaluationMetrics(source, { open, metrics, prompts, seed, tokenizer, execution });
 }
 
 async function layOutOnly(

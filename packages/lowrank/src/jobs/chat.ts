@@ -18,6 +18,7 @@ import type { OpenModel } from './openModel.js';
 import type { QuantizationOptions } from './quantization.js';
 import { readLoraFolder } from '../adapterFolder.js';
 import { modelTexts } from './modelTexts.js';
+import { refuseEncoder } from './refuseEncoder.js';
 
 export interface ChatFolderOptions extends TransferEvents, QuantizationOptions, SamplingOptions {
   readonly backend: BackendOrOpener;
@@ -79,7 +80,8 @@ export interface ChatSession {
  * Opens a chat with a model folder. All adapters share one bank, one generator and its plans: switching compiles
  * nothing. What one adapter has read and written is read again by another.
  *
- * @throws LowrankError `cli.noTemplate` where the model has no chat template and none is given
+ * @throws LowrankError `cli.noTemplate` where the model has no chat template and none is given; of those that write no
+ * text `models.encoder`
  */
 export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   const options = await withFolders(given, given);
@@ -89,7 +91,10 @@ export async function openChat(given: ChatFolderOptions): Promise<ChatSession> {
   // Several adapters share the model's tokenizer.
   const texts = await tokenizerFiles(options.model, places.size === 1 ? [...places.values()][0] : undefined);
   const template = await readChatTemplate(texts, { file: options.template });
-  if (template === undefined) throw noTemplate(options.model);
+  if (template === undefined) {
+    await refuseEncoder(options.model, 'Ask it with `lowrank predict`.');
+    throw noTemplate(options.model);
+  }
   const tokenizer = await readTokenizer(texts);
   for (const text of tokenizer.warnings) options.onWarning?.(text);
   const backend = backendOnce(options.backend);

@@ -11,7 +11,7 @@ import { confusion } from '../tasks/scores.js';
 import type { Prediction, Scores, TaskRow } from '../tasks/task.js';
 import { cutTaskRows, partsOfRows, encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
 import { tokenizerOfTask } from '../tasks/noTokenizer.js';
-import { runTask } from '../tasks/runTask.js';
+import { predictRows } from '../tasks/runTask.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { loadMethod } from './loadMethod.js';
@@ -117,8 +117,7 @@ export async function answer(
   const units = await encodeTaskRows(task, rows, context);
   const cut = cutWarning(units, context);
   if (cut !== undefined) onWarning?.(cut);
-  const { outputs, loss } = await runTask(open, units, { backend: await backend(), signal, withLoss, onProgress });
-  return { predictions: rows.map((row, at) => task.predict(row, outputs.get(at) ?? [], context)), loss };
+  return predictRows(open, { rows, units, context }, { backend: await backend(), signal, withLoss, onProgress });
 }
 
 /** Of a folder of data the test rows; without those its validation rows. */

@@ -3,20 +3,23 @@ import {
   groupByPrompt,
   isTextMetric,
   labeledPrompts,
+  metricNames,
   readTextRows,
   samplePrompts,
   scoredPrompts,
   selectionOf,
 } from '@lowrank/data';
 import { LowrankError } from '@lowrank/errors';
-import type { Backend } from '@lowrank/tensor';
-import type { Execution, Measures } from '@lowrank/trainer';
+import type { Execution } from '@lowrank/trainer';
 import type { EvaluationSource } from '../front/readRows.js';
+import type { MeasureRun } from './metricsOfRun.js';
+import { checkMetrics, measureName } from './metricsOfRun.js';
 import type { OpenModel } from './openModel.js';
 import { scoreLabels } from './scoreLabels.js';
 import { scoreTexts } from './scoreTexts.js';
 
 export interface EvaluationMetricsOptions {
+  readonly open: OpenModel;
   readonly metrics: readonly MetricName[];
   /** Most distinct prompts that are answered, drawn by the seed. */
   readonly prompts: number;
@@ -25,30 +28,19 @@ export interface EvaluationMetricsOptions {
   readonly execution?: Execution | undefined;
 }
 
-/** Scores of a model as it is, by the names that measures have: `rouge_l`. Undefined where the signal cut it short. */
-export type MeasureTexts = (at: {
-  readonly open: OpenModel;
-  readonly backend: Backend;
-  readonly signal?: AbortSignal | undefined;
-}) => Promise<Measures | undefined>;
-
-/** What a metric is called among the measures of an evaluation. */
-export function measureName(metric: MetricName): string {
-  return metric.replaceAll('-', '_');
-}
-
 /**
  * Reads the prompts of an evaluation, and returns what scores the model on them: what it writes, greedily, once for
  * each prompt, or which of all completions it finds likeliest. No random number is drawn but for the choice of the
  * prompts.
  *
  * @throws LowrankError `metrics.prompts` for rows that are no prompt and completion, `cli.conflict` for rows of
- * standard input, and what the metrics throw
+ * standard input and metrics of other tasks, and what the metrics throw
  */
 export async function evaluationMetrics(
   { source, options }: EvaluationSource,
-  { metrics, prompts: count, seed, tokenizer, execution }: EvaluationMetricsOptions,
-): Promise<MeasureTexts> {
+  { open, metrics, prompts: count, seed, tokenizer, execution }: EvaluationMetricsOptions,
+): Promise<MeasureRun> {
+  checkMetrics(metrics, { known: metricNames, of: 'texts that are written' });
   if (source === '-') throw readOnce();
   const all = groupByPrompt(await readTextRows(source, { ...selectionOf(options), cut: options.cut }));
   const groups = samplePrompts(all, { count, seed });
@@ -56,7 +48,7 @@ export async function evaluationMetrics(
   // Before the first step.
   if (written.length > 0) scoredPrompts(groups, written);
   const labels = metrics.includes('label-accuracy') ? labeledPrompts(all, undefined).labels : undefined;
-  return async ({ open, backend, signal }) => {
+  return async ({ backend, signal }) => {
     const measures: Record<string, number> = {};
     if (written.length > 0) {
       const scored = await scoreTexts(open, groups, { backend, tokenizer, metrics: written, signal });

@@ -25,13 +25,11 @@ import {
   splitsOf,
   validationCut,
 } from '@lowrank/data';
-import { LowrankError } from '@lowrank/errors';
-import { findFamily, openFolder } from '@lowrank/models';
 import { datasetWarnings } from '../front/datasetWarnings.js';
 import type { TransferEvents } from './folders.js';
 import { withFolders } from './folders.js';
 import { modelTexts } from './modelTexts.js';
-import { optionalJson } from './optionalJson.js';
+import { refuseEncoder } from './refuseEncoder.js';
 
 export interface ShowDataOptions extends TransferEvents, RowSelection, LossMask {
   readonly model: string;
@@ -92,7 +90,7 @@ export interface ShowDataResult {
  */
 export async function showData(given: ShowDataOptions): Promise<ShowDataResult> {
   const options = await withFolders(given, given);
-  await refuseEncoder(options.model);
+  await refuseEncoder(options.model, '`lowrank init` tells what the rows of a task are taken for.');
   const { maxLength, validation } = options;
   const tokenizer = await readTokenizer(modelTexts(options.model));
   for (const text of tokenizer.warnings) options.onWarning?.(text);
@@ -181,17 +179,4 @@ function partsOf(
     from = to;
   }
   return parts;
-}
-
-async function refuseEncoder(model: string): Promise<void> {
-  const config = await optionalJson(await openFolder(model), 'config.json');
-  const family = findFamily(config?.['model_type']);
-  if (family?.isEncoder !== true) return;
-  throw new LowrankError({
-    code: 'models.encoder',
-    what: model,
-    expected: 'a model that writes text, as it learns from its rows',
-    got: `${family.name}, an encoder`,
-    remedy: '`lowrank init` tells what the rows of a task are taken for.',
-  });
 }

@@ -9,6 +9,7 @@ import { evaluateTexts } from './evaluate.js';
 import { evaluateTask, taskToEvaluate } from './evaluateTask.js';
 import { withFolders } from './folders.js';
 import { knownTask, requireTask, taskOf } from './openTask.js';
+import { scoreNames } from '../tasks/task.js';
 import { partsOfRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
 import { fineTuneFolder } from './fineTune.js';
 import type { FineTuneTraining } from './fineTuneTraining.js';
@@ -64,10 +65,10 @@ async function studyTaskRows(
   const records = await taskRecords(data, selection);
   const task = requireTask(taskOf(known, records), model);
   const rows = readTaskRows(task, records);
-  const scores = task.score([], [], { labels: task.labels(rows, known.labels, problemType) });
+  const labels = task.labels(rows, known.labels, problemType);
   return {
     rows: partsOfRows(rows, parts).map(({ line, key }) => ({ line, text: key })),
-    metrics: ['loss', ...Object.keys(scores).map((name) => name.replaceAll('_', '-'))],
+    metrics: ['loss', ...scoreNames(task, labels)],
   };
 }
 

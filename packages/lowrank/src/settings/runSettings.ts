@@ -1,4 +1,4 @@
-import { metricNames } from '@lowrank/data';
+import { metricNames, taskMetricNames } from '@lowrank/data';
 import { choice, defineSettings, list, number, setting, text, toggle, wholeNumber } from '@lowrank/settings';
 import { memorySize, sizeForm } from './memorySize.js';
 
@@ -92,9 +92,11 @@ export const checkpointSettings = defineSettings(
     }),
     /** Scores of each evaluation beside the loss; the first one decides which is the best. */
     evaluationMetrics: setting({
-      schema: list(choice(metricNames)),
+      schema: list(choice([...metricNames, ...taskMetricNames])),
       flag: 'eval-metric',
-      help: `metrics of each evaluation: ${metricNames.join(', ')}; the first decides which one is the best`,
+      help:
+        `metrics of each evaluation: ${metricNames.join(', ')}; of a task’s rows ${taskMetricNames.join(', ')}; ` +
+        'the first decides which one is the best',
       see: './runs#evaluation',
       value: 'names',
       otherwise: 'the loss',

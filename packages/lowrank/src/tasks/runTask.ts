@@ -2,7 +2,7 @@ import { LowrankError } from '@lowrank/errors';
 import type { Backend } from '@lowrank/tensor';
 import { compile } from '@lowrank/tensor';
 import type { OpenTask } from '../jobs/openTask.js';
-import type { Output, TaskUnit } from './task.js';
+import type { Output, Prediction, TaskContext, TaskRow, TaskUnit } from './task.js';
 import { chunked, countOf, layOutTask } from './taskLayout.js';
 import { taskBatchOf } from './taskBatch.js';
 
@@ -21,11 +21,28 @@ export interface TaskAnswers {
   readonly loss: number;
 }
 
+/** Rows, and what they are to the model. */
+export interface AskedRows {
+  readonly rows: readonly TaskRow[];
+  readonly units: readonly TaskUnit[];
+  readonly context: TaskContext;
+}
+
+/** What a model predicts for every row; and the mean loss where there are answers. */
+export async function predictRows(
+  open: OpenTask,
+  { rows, units, context }: AskedRows,
+  options: RunTaskOptions,
+): Promise<{ readonly predictions: Prediction[]; readonly loss: number }> {
+  const { outputs, loss } = await runTask(open, units, options);
+  return { predictions: rows.map((row, at) => open.task.predict(row, outputs.get(at) ?? [], context)), loss };
+}
+
 /** Positions of a batch that is asked. */
 const most = 2048;
 
 /** What a model says of every document, packed into sequences; and the mean loss where there are answers. */
-export async function runTask(
+async function runTask(
   { module, task, labels, images }: OpenTask,
   units: readonly TaskUnit[],
   { backend, signal, withLoss = false, onProgress }: RunTaskOptions,

@@ -132,3 +132,8 @@ export interface Task<Row extends TaskRow = TaskRow, Document extends TaskDocume
   predict(row: Row, outputs: readonly Output<Document>[], context: TaskContext): Prediction;
   score(rows: readonly Row[], predictions: readonly Prediction[], context: Pick<TaskContext, 'labels'>): Scores;
 }
+
+/** The scores that rows with such labels have, as `--metric` and `--eval-metric` name them. */
+export function scoreNames(task: Task, labels: Labels): string[] {
+  return Object.keys(task.score([], [], { labels })).map((name) => name.replaceAll('_', '-'));
+}

@@ -48,7 +48,11 @@ export const metricTitles: Readonly<Record<MetricName, string>> = {
   accuracy: 'accuracy %',
   f1: 'F1 %',
   'f1-macro': 'F1 (macro) %',
+  'f1-micro': 'F1 (micro) %',
+  precision: 'precision %',
+  recall: 'recall %',
   matthews: 'Matthews ×100',
   pearson: 'Pearson ×100',
   'recall-at-1': 'recall at 1 %',
+  'recall-at-10': 'recall at 10 %',
 };
