@@ -35,7 +35,9 @@ export const dataSettings = defineSettings(
     dataMemory: setting({
       schema: wholeNumber({ min: 0 }),
       default: 64,
-      help: 'megabytes of a file whose rows are held in memory; those of larger files are read as they are drawn',
+      help:
+        'megabytes of a file whose rows are held in memory, and of prepared images (unless said, 1024); others are ' +
+        'read as they are drawn',
       see: './data#files-larger-than-memory',
       value: 'MB',
       aliases: ['streaming'],

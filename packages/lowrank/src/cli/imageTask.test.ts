@@ -69,6 +69,11 @@ test('trains, evaluates, predicts and merges as transformers and PEFT do', async
   expect(trained).toMatchObject({ task: 'image-classification', rows: 12 });
   expect(Math.abs(trained.loss - answers.after)).toBeLessThan(1e-4);
   expect(Math.abs((trained.scores['accuracy'] ?? NaN) - answers.accuracy)).toBeLessThan(1e-6);
+  // Without an image in memory, each read when it is its turn.
+  const lean = join(folder.path, 'lean');
+  await ok(...trainFlags(lean, '--init-adapter', initial, '--data-memory', '0'));
+  const weights = (place: string): Promise<Buffer> => readFile(`${place}/adapter_model.safetensors`);
+  expect(await weights(lean)).toEqual(await weights(output));
   // PEFT's files, with what it says where it has no task type.
   expect(await namesIn(output)).toEqual(await namesIn(`${golden}/adapter-final`));
   const theirs = readJson<Record<string, unknown>>(`${golden}/adapter-final/adapter_config.json`);

@@ -13,7 +13,7 @@ import { scoreNames } from '../tasks/task.js';
 import type { TaskContext, TaskRow, TaskUnit } from '../tasks/task.js';
 import { taskBatchOf } from '../tasks/taskBatch.js';
 import type { TaskMicroBatch } from '../tasks/taskLayout.js';
-import { chunked, countOf, layOutTask } from '../tasks/taskLayout.js';
+import { chunked, countOf, fetched, layOutTask } from '../tasks/taskLayout.js';
 import { cutTaskRows, partsOfRows, encodeTaskRows, readTaskRows, taskRecords } from '../tasks/taskRows.js';
 import { evaluationSource } from './readRows.js';
 import type { RunHooks, RunOptions, TrainingModel } from './runOptions.js';
@@ -22,6 +22,9 @@ import { bothGiven } from './textRun.js';
 
 /** A model with a head, what its texts need, and the rows of the run's data. */
 export type TaskTraining = Omit<TrainingModel, 'open'> & { readonly open: OpenTask; readonly rows: readonly TaskRow[] };
+
+/** Prepared images of a run that are held in memory unless `dataMemory` says otherwise. */
+const heldMegabytes = 1024;
 
 /** Positions of one packed micro-batch, and of one that is evaluated. */
 const mostPacked = 4096;
@@ -38,7 +41,7 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
   const { open } = model;
   const all = partsOfRows(model.rows, options.parts);
   const cut = validation === undefined ? undefined : cutTaskRows(all, validationCut(validation));
-  const context = contextOf(model, options);
+  const context = { ...contextOf(model, options), heldBytes: (options.dataMemory ?? heldMegabytes) * 2 ** 20 };
   const units = await readUnits(model, { rows: cut?.train ?? all, part: 'train', context, hooks });
   if (open.task.kind === 'embedding' && batchSize === 1)
     await hooks.onEvent?.({
@@ -46,15 +49,19 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
       text: 'a micro-batch of one pair has no other partner to tell it from: nothing is learned',
     });
   const slots = slotsOf(units, batchSize);
-  const layOut = (step: readonly TaskUnit[]): TaskMicroBatch[] => layOutStep(open, step, { batchSize, packing, slots });
-  const sampled = (state?: SamplerState) =>
-    batches(units, {
-      batchSize: batchSize * gradientAccumulation,
-      shuffle,
-      seed,
-      state,
-      layout: (step) => layOut(step as readonly TaskUnit[]),
-    });
+  const sampled = (state?: SamplerState): SampledBatches => {
+    const size = batchSize * gradientAccumulation;
+    const drawn = batches(units, { batchSize: size, shuffle, seed, state, layout: (step) => step as TaskUnit[] });
+    return {
+      async next() {
+        const step = await fetched(open.task, drawn.next().value);
+        return { done: false, value: layOutStep(open, step, { batchSize, packing, slots }) };
+      },
+      get state() {
+        return drawn.state;
+      },
+    };
+  };
   const loss = taskLoss(open);
   return {
     documents: memoryRows({ rows: units }),
@@ -66,7 +73,7 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
       return {
         batches: sampled(resume?.data as SamplerState | undefined),
         // Images are of one size.
-        largest: largest(sampled(), open.module.head.reads === 'images' ? 1 : steps),
+        largest: await largest(sampled(), open.module.head.reads === 'images' ? 1 : steps),
         evaluation: heldUnits && evaluationOf(open, heldUnits),
         measured: heldUnits && measuredBy(open, options, { rows: held, units: heldUnits, context }),
         loss: (random) =>
@@ -77,6 +84,12 @@ export async function readTaskRun(model: TaskTraining, options: RunOptions, hook
     },
     close: () => Promise.resolve(),
   };
+}
+
+/** Batches without end, and where they stand. */
+interface SampledBatches extends AsyncIterator<TaskMicroBatch[]> {
+  next(): Promise<{ readonly done: false; readonly value: TaskMicroBatch[] }>;
+  readonly state: SamplerState;
 }
 
 /** Documents that a micro-batch of so many rows has room for. */
@@ -195,27 +208,28 @@ export function cutWarning(units: readonly TaskUnit[], { maxLength }: TaskContex
   return cut === 0 ? undefined : `${cut} of ${units.length} texts are cut to ${maxLength} tokens`;
 }
 
-/** Every document once, packed; each batch laid out in its turn: as numbers, images take four times the bytes. */
+/** Every document once, packed; each batch read and laid out in its turn. */
 function evaluationOf(
   { task, labels, module, images }: OpenTask,
   units: readonly TaskUnit[],
-): Iterable<TaskMicroBatch> {
+): AsyncIterable<TaskMicroBatch> {
   const chunks = chunked(units, mostEvaluated);
   const slots = Math.max(...chunks.map(countOf));
   return {
-    *[Symbol.iterator]() {
-      for (const chunk of chunks) yield layOutTask(chunk, { task, labels, model: module, packed: true, slots, images });
+    async *[Symbol.asyncIterator]() {
+      for (const chunk of chunks)
+        yield layOutTask(await fetched(task, chunk), { task, labels, model: module, packed: true, slots, images });
     },
   };
 }
 
 /** The step that holds the largest micro-batch, among those that are looked at ahead. */
-function largest(all: Iterator<TaskMicroBatch[]>, steps: number): TaskMicroBatch[] {
+async function largest(all: SampledBatches, steps: number): Promise<TaskMicroBatch[]> {
   let found: TaskMicroBatch[] = [];
   const sizeOf = (step: readonly TaskMicroBatch[]): number => Math.max(0, ...step.map(({ size }) => size));
   for (let step = 0; step < Math.min(steps, 2000); step++) {
-    const next = all.next().value as TaskMicroBatch[];
-    if (sizeOf(next) > sizeOf(found)) found = next;
+    const { value } = await all.next();
+    if (sizeOf(value) > sizeOf(found)) found = value;
   }
   return found;
 }

@@ -15,17 +15,22 @@ interface ImageRow extends ClassifiedRow {
   readonly image: GivenImage;
   /** The folder that its path begins at. */
   readonly folder: string;
-  /** As the model's processor left it. */
-  readonly prepared?: Pixels;
+  readonly source?: ImageSource;
+}
+
+/** An image as the model's processor leaves it, all of one size. */
+interface ImageSource extends Pick<Pixels, 'width' | 'height'> {
+  prepared(): Promise<Pixels>;
 }
 
 interface ImageDocument extends ClassifiedDocument {
-  readonly prepared: Pixels;
+  readonly source?: ImageSource;
+  readonly prepared?: Pixels;
 }
 
 /**
- * A label for an image: the same losses, labels and scores as for texts. Images are read and prepared before the first
- * step, and held in bytes.
+ * A label for an image: the same losses, labels and scores as for texts. As many images as may be held are read and
+ * prepared before the first step, and stay in memory as bytes; others are read for each batch that they are in.
  */
 export const imageClassification: Task<ImageRow, ImageDocument> = {
   name: 'image-classification',
@@ -51,20 +56,38 @@ export const imageClassification: Task<ImageRow, ImageDocument> = {
 
   labels: (rows, known, asked) => textClassification.labels(rows, known, asked),
 
-  async load(rows, context) {
+  async open(rows, context) {
     const { processor } = imagesOf(context);
-    const loaded: ImageRow[] = [];
-    for (const row of rows)
-      loaded.push(row.prepared === undefined ? { ...row, prepared: processor.prepare(await pixelsOf(row)) } : row);
-    checkSizes(loaded);
-    return loaded;
+    let left = context.heldBytes ?? 0;
+    let size: Pick<Pixels, 'width' | 'height'> | undefined;
+    const opened: ImageRow[] = [];
+    for (const row of rows) {
+      const prepare = async (): Promise<Pixels> => {
+        const pixels = processor.prepare(await pixelsOf(row));
+        if (size !== undefined) checkSize(pixels, size, row);
+        return pixels;
+      };
+      // The first one tells the size of all.
+      const first = size === undefined || left > 0 ? await prepare() : undefined;
+      left -= first?.data.length ?? 0;
+      const held = left < 0 ? undefined : first;
+      size ??= first && { width: first.width, height: first.height };
+      const { width = 0, height = 0 } = size ?? {};
+      const prepared = held === undefined ? prepare : () => Promise.resolve(held);
+      opened.push({ ...row, source: { width, height, prepared } });
+    }
+    return opened;
   },
 
   encode(row, context) {
-    const { prepared } = row;
-    if (prepared === undefined) throw new TypeError('an image that is not loaded');
-    const positions = imagesOf(context).positionsOf(prepared);
-    return [[{ ...positionsAlone(positions), target: targetOf(row, context.labels), prepared }]];
+    const { source } = row;
+    if (source === undefined) throw new TypeError('an image that is not opened');
+    const positions = imagesOf(context).positionsOf(source);
+    return [[{ ...positionsAlone(positions), target: targetOf(row, context.labels), source }]];
+  },
+
+  async fetch(document) {
+    return { ...document, prepared: await document.source?.prepared() };
   },
 
   outline(_, shape) {
@@ -136,16 +159,17 @@ async function pixelsOf({ image, folder, where }: ImageRow): Promise<Pixels> {
 }
 
 /** A batch is one tensor. */
-function checkSizes(rows: readonly ImageRow[]): void {
-  const [first] = rows;
-  const sizeOf = (row: ImageRow | undefined): string => `${row?.prepared?.width} × ${row?.prepared?.height}`;
-  const other = rows.find((row) => sizeOf(row) !== sizeOf(first));
-  if (other === undefined) return;
+function checkSize(
+  own: Pick<Pixels, 'width' | 'height'>,
+  first: Pick<Pixels, 'width' | 'height'>,
+  { where }: ImageRow,
+): void {
+  if (own.width === first.width && own.height === first.height) return;
   throw new LowrankError({
     code: 'images.size',
-    what: `the image of ${other.where}`,
-    expected: `${sizeOf(first)}, as the first is after preprocessor_config.json`,
-    got: sizeOf(other),
+    what: `the image of ${where}`,
+    expected: `${first.width} × ${first.height}, as the first is after preprocessor_config.json`,
+    got: `${own.width} × ${own.height}`,
     remedy: 'Give preprocessor_config.json a height and a width, or a crop.',
   });
 }
@@ -169,6 +193,9 @@ function pixelsIn(layout: Parameters<(typeof imageClassification)['targets']>[0]
   const data = new Float32Array(slots * size);
   // A plan has sizes alone.
   if (images !== undefined)
-    placed.forEach(({ document }, slot) => data.set(images.processor.numbers(document.prepared), slot * size));
+    for (const [slot, { document }] of placed.entries()) {
+      if (document.prepared === undefined) throw new TypeError('an image that was not fetched');
+      data.set(images.processor.numbers(document.prepared), slot * size);
+    }
   return { data, shape: [slots, channels, height, width] };
 }

@@ -3,7 +3,7 @@ import type { Backend } from '@lowrank/tensor';
 import { compile } from '@lowrank/tensor';
 import type { OpenTask } from '../jobs/openTask.js';
 import type { Output, Prediction, TaskContext, TaskRow, TaskUnit } from './task.js';
-import { chunked, countOf, layOutTask } from './taskLayout.js';
+import { chunked, countOf, fetched, layOutTask } from './taskLayout.js';
 import { taskBatchOf } from './taskBatch.js';
 
 export interface RunTaskOptions {
@@ -68,21 +68,28 @@ async function runTask(
   try {
     for (const chunk of chunks) {
       if (signal?.aborted === true) break;
-      const batch = layOutTask(chunk, { task, labels, model: module, packed: true, slots, images });
+      const batch = layOutTask(await fetched(task, chunk), {
+        task,
+        labels,
+        model: module,
+        packed: true,
+        slots,
+        images,
+      });
       const results: Readonly<Record<string, Promise<ArrayLike<number>>>> = await step.run(batch.inputs);
       const values = Float32Array.from((await results['outputs']) ?? []);
       if (withLoss) loss += (await results['loss'])?.[0] ?? NaN;
       weight += batch.weight;
       const byToken = task.kind === 'tokens' || task.kind === 'span';
       const width = values.length / (byToken ? batch.size : slots);
-      const owners = chunk.flatMap(({ documents, row }) => documents.map(() => row));
-      batch.placed.forEach(({ document, start }, slot) => {
+      const own = chunk.flatMap(({ documents, row }) => documents.map((document) => ({ document, row })));
+      for (const [slot, { document, row }] of own.entries()) {
+        const start = batch.placed[slot]?.start ?? 0;
         const from = byToken ? start : slot;
         const rows = byToken ? document.ids.length : 1;
-        const own = values.slice(from * width, (from + rows) * width);
-        const row = owners[slot] ?? -1;
-        outputs.set(row, [...(outputs.get(row) ?? []), { document, values: own }]);
-      });
+        const said = values.slice(from * width, (from + rows) * width);
+        outputs.set(row, [...(outputs.get(row) ?? []), { document, values: said }]);
+      }
       done += chunk.length;
       onProgress?.(done, units.length);
     }

@@ -62,6 +62,8 @@ export interface TaskContext {
   readonly labels: Labels;
   readonly maxLength: number;
   readonly options: TaskOptions;
+  /** Bytes of prepared images that stay in memory; others are read again when it is their turn. Default: none. */
+  readonly heldBytes?: number | undefined;
 }
 
 /** Where documents lie in a batch. */
@@ -115,10 +117,12 @@ export interface Task<Row extends TaskRow = TaskRow, Document extends TaskDocume
   labels(rows: readonly Row[], known: Labels | undefined, asked?: ProblemType): Labels;
   /** What the rows that are asked say of the options that are not given. */
   optionsOf?(rows: readonly Row[]): TaskOptions;
-  /** Rows with what they name besides themselves: images, read and prepared. */
-  load?(rows: readonly Row[], context: TaskContext): Promise<readonly Row[]>;
+  /** Rows with a way to what they name besides themselves: images, as many as may be held read already. */
+  open?(rows: readonly Row[], context: TaskContext): Promise<readonly Row[]>;
   /** A row as the model reads it: units of documents. */
   encode(row: Row, context: TaskContext): readonly (readonly Document[])[];
+  /** A document with what its row names: an image. Called for each batch that it is in. */
+  fetch?(document: Document): Promise<Document>;
   /** The documents of a row whose texts have so many tokens each, with answers: what a plan lays out. */
   outline?(length: number, shape: ModelShape): readonly Document[];
   /** What the loss compares with, besides the documents themselves. */

@@ -106,6 +106,13 @@ function readsTypes({ shape }: TaskModel): boolean {
   return 'typeVocabularySize' in shape && Number(shape.typeVocabularySize) > 1;
 }
 
+/** Units with what their documents' rows name: images, read when it is their turn. */
+export async function fetched(task: Task, units: readonly TaskUnit[]): Promise<readonly TaskUnit[]> {
+  if (task.fetch === undefined) return units;
+  const fetch = async (document: TaskDocument): Promise<TaskDocument> => (await task.fetch?.(document)) ?? document;
+  return Promise.all(units.map(async (unit) => ({ ...unit, documents: await Promise.all(unit.documents.map(fetch)) })));
+}
+
 /** The units of documents in batches of at most so many positions, in order. */
 export function chunked(units: readonly TaskUnit[], most: number): TaskUnit[][] {
   const chunks: TaskUnit[][] = [];

@@ -53,8 +53,8 @@ export function cutTaskRows(
  * it; what the task throws
  */
 export async function encodeTaskRows(task: Task, rows: readonly TaskRow[], context: TaskContext): Promise<TaskUnit[]> {
-  const loaded = (await task.load?.(rows, context)) ?? rows;
-  return loaded.flatMap((row, at) =>
+  const opened = (await task.open?.(rows, context)) ?? rows;
+  return opened.flatMap((row, at) =>
     task.encode(row, context).map((documents) => {
       if (documents.some(({ ids }) => ids.length === 0)) throw noTokens(row.where);
       return unitOf(documents, { line: row.line, row: at });
