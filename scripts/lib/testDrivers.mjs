@@ -72,8 +72,8 @@ export const testDrivers = {
 
 /**
  * What CI runs, in a few minutes: on each driver what `npm test` does not have on its own. The tiers of 16 bits differ
- * from the others in products alone, of which each form runs once: compiling one on subgroup matrices takes a CPU three
- * seconds.
+ * from the others in products alone, of which each form runs once: compiling one on subgroup matrices takes a CPU a
+ * second.
  *
  * @type {TierRun[]}
  */
@@ -96,7 +96,7 @@ export const shortRuns = [
   {
     driver: testDrivers.lavapipe8,
     tiers: ['f16'],
-    files: ['rmsNorm', 'rope', 'swiglu', 'crossEntropyRows'],
+    files: ['attention', 'rmsNorm', 'layerNorm', 'rope', 'swiglu', 'crossEntropyRows', 'matmul/parts', 'matmul/target'],
     bounds: true,
   },
   {
