@@ -319,7 +319,9 @@ test('compare trains every method on a task, and scores by its metrics', async (
   const numbers = await runCli(['compare', ...place, ...budget, '--methods', 'lora', '--metric', 'pearson']);
   expect([numbers.code, numbers.stderr]).toEqual([
     2,
-    expect.stringContaining('--metric pearson: expected a metric of this task: loss, accuracy, f1, f1-macro, matthews'),
+    expect.stringContaining(
+      '--metric pearson: expected a metric of this task: loss, accuracy, f1, f1-macro, f1-micro, matthews',
+    ),
   ]);
 });
 
