@@ -70,6 +70,14 @@ export const testDrivers = {
   },
 };
 
+/** Each form of a product once, and a step of LoRA where steps are asked for. */
+const ofProducts = {
+  driver: testDrivers.lavapipe8,
+  files: ['matmul', 'encoded'],
+  only: 'rounds operands|adds a low-rank|rows8: with|LoRA layer|260K,',
+  bounds: true,
+};
+
 /**
  * What CI runs, in a few minutes: on each driver what `npm test` does not have on its own. The tiers of 16 bits differ
  * from the others in products alone, of which each form runs once: compiling one on subgroup matrices takes a CPU a
@@ -84,14 +92,8 @@ export const shortRuns = [
     files: ['matmul', 'attention', 'rmsNorm', 'layerNorm', 'reduce', 'crossEntropyRows', 'sampleThreshold'],
     steps: 2,
   },
-  {
-    driver: testDrivers.lavapipe8,
-    tiers: ['f16', 'matrices'],
-    files: ['matmul', 'encoded'],
-    only: 'rounds operands|adds a low-rank|rows8: with|LoRA layer|260K,',
-    steps: 2,
-    bounds: true,
-  },
+  { ...ofProducts, tiers: ['f16'] },
+  { ...ofProducts, tiers: ['matrices'], steps: 2 },
   // What keeps numbers of 16 bits in memory: the tiers of f32 do not.
   {
     driver: testDrivers.lavapipe8,
