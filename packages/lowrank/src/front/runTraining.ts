@@ -10,6 +10,7 @@ import { checkPrecision } from '../device.js';
 import type { PlannedPart } from '../jobs/plannedBytes.js';
 import { mayShrink, smallerBatches } from '../jobs/smallerBatches.js';
 import { applyMethod } from '../jobs/methodRun.js';
+import { measureName } from '../jobs/metricsOfRun.js';
 import type { OpenedModel } from '../jobs/openModel.js';
 import { paddingWarnings } from './paddingWarning.js';
 import type { TaskTraining } from './taskRun.js';
@@ -108,8 +109,8 @@ async function trainOn(
     batches,
     largest,
     evaluation,
-    measure: measured && (({ backend: device }, signal) => measured({ backend: device, signal })),
-    bestBy: decides === 'loss' ? undefined : { measure: decides.replaceAll('-', '_'), isHigherBetter: true },
+    measure: measured,
+    bestBy: decides === 'loss' ? undefined : { measure: measureName(decides), isHigherBetter: true },
     // What the run goes on from has been trained already.
     reference: hooks.baseline === true && options.resume === undefined ? () => loss() : undefined,
     steps,

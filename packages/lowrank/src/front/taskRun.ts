@@ -137,7 +137,7 @@ function measuredBy(
   if (prompts !== undefined) throw allRows(prompts);
   const scored = metrics.filter((name) => name !== 'loss').map(measureName);
   if (scored.length === 0) return undefined;
-  return async ({ backend, signal }) => {
+  return async ({ backend }, signal) => {
     const { predictions } = await predictRows(open, asked, { backend, signal });
     if (signal?.aborted === true) return undefined;
     const scores = task.score(asked.rows, predictions, { labels });

@@ -48,7 +48,7 @@ export async function evaluationMetrics(
   // Before the first step.
   if (written.length > 0) scoredPrompts(groups, written);
   const labels = metrics.includes('label-accuracy') ? labeledPrompts(all, undefined).labels : undefined;
-  return async ({ backend, signal }) => {
+  return async ({ backend }, signal) => {
     const measures: Record<string, number> = {};
     if (written.length > 0) {
       const scored = await scoreTexts(open, groups, { backend, tokenizer, metrics: written, signal });

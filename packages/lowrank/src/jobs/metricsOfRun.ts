@@ -4,10 +4,10 @@ import type { Backend } from '@lowrank/tensor';
 import type { Measures } from '@lowrank/trainer';
 
 /** Scores of a model as it is, by the names of measures (`rouge_l`). Undefined where the signal cut it short. */
-export type MeasureRun = (at: {
-  readonly backend: Backend;
-  readonly signal?: AbortSignal | undefined;
-}) => Promise<Measures | undefined>;
+export type MeasureRun = (
+  session: { readonly backend: Backend },
+  signal?: AbortSignal,
+) => Promise<Measures | undefined>;
 
 /** What a metric is called among the measures of an evaluation. */
 export function measureName(metric: MetricName): string {

@@ -15,6 +15,7 @@ import { fineTuneFolder } from './fineTune.js';
 import type { FineTuneTraining } from './fineTuneTraining.js';
 import { checkOptions } from '../settings/checkOptions.js';
 import { meteredBackend } from './meteredBackend.js';
+import { measureName } from './metricsOfRun.js';
 import { studyTokenizer } from './studyTokenizer.js';
 
 /** Trains the runs of a study with `fineTuneFolder`, and scores them with `evaluateFolder`. */
@@ -132,7 +133,7 @@ async function evaluateRun(
     await backend.finish();
     const all: Readonly<Record<string, number>> = { loss: evaluated.loss, ...evaluated.scores };
     const scores = Object.fromEntries(
-      (['loss', ...scoring.metrics] as const).map((name) => [name, all[name.replaceAll('-', '_')] ?? NaN]),
+      (['loss', ...scoring.metrics] as const).map((name) => [name, all[measureName(name)] ?? NaN]),
     );
     return { loss: evaluated.loss, scores, prompts: evaluated.rows, tokens: evaluated.rows, texts: [] };
   }
